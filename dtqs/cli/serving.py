@@ -1,16 +1,15 @@
 """The start of the API: report a mistake once, load everything, and become gunicorn's master."""
 
 import encodings.idna  # noqa: F401  sockets need it for a name; loaded here, its 1 MB is not each process's own
-import errno
 import json
 import os
-import socket
 import traceback
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from setproctitle import setproctitle
 
 from dtqs.api.server.handover import ApiHandover
+from dtqs.api.server.listening import refuse_taken_port
 from dtqs.api.server.master import ApiMaster
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.service import is_socket_activated
@@ -20,10 +19,6 @@ from dtqs.cli.starting import check_api
 from dtqs.config import Config
 from dtqs.errors import ConfigError, TransientError
 from dtqs.store.driver.preload import preload
-
-
-class PortTaken(TransientError):
-    """Another program listens on the API's port. The exit status is EX_UNAVAILABLE."""
 
 
 class CheckFailed(TransientError):
@@ -75,36 +70,3 @@ def _check_and_end(config: Config, answer: int) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(status)
-
-
-def refuse_taken_port(host: str, port: int) -> None:
-    """Try to listen for a moment. Raises PortTaken, ConfigError.
-
-    gunicorn itself would try for five seconds and print ten lines.
-    """
-    for family, kind, protocol, _, address in _addresses(host, port):
-        try:
-            _listen_once(family, kind, protocol, address)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(
-                    f"port {port} of {host} is in use by another program: stop that program, or change [api] port"
-                ) from error
-            raise ConfigError(
-                [f"[api] host = {host}, port = {port}: cannot listen on this address: {error.strerror}"]
-            ) from error
-
-
-def _listen_once(family: int, kind: int, protocol: int, address: Any) -> None:
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        probe.listen(1)
-
-
-def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError([f"[api] host = {host}: the name has no address: {error.strerror}"]) from error
-    return [(int(family), int(kind), *rest) for family, kind, *rest in found]  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -157,6 +158,25 @@ def test_a_processor_that_breaks_later_does_not_end_the_api(system: Factory, mod
     one.api.send_signal(signal.SIGHUP)
     eventually(lambda: served(one) and shout(one, words="hello") == 202, 30, "the repaired code is in force")
     assert one.api.poll() is None
+
+
+def test_a_reload_to_an_address_that_is_taken_is_refused(one: System) -> None:
+    assert one.api
+    port = one.config.api.port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        one.change({"api": {"port": taken}})
+        one.api.send_signal(signal.SIGHUP)
+        words = f"not reloaded, the running configuration stays: port {taken} of 127.0.0.1 is in use by another program"
+        eventually(lambda: words in one.log("api"), 20, "the reload is refused")
+    one.change({"api": {"host": "0.0.0.0", "port": port}})
+    one.api.send_signal(signal.SIGHUP)
+    words = f"[api] host = 0.0.0.0: this API holds port {port} of 127.0.0.1"
+    eventually(lambda: words in one.log("api"), 20, "the reload is refused")
+    assert served(one)
+    one.change({"api": {"host": "127.0.0.1", "max_body_bytes": 2000}})
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: served(one) and status_of_body(one) == 413, 20, "the right file is in force")
 
 
 def test_a_signal_during_a_reload_is_obeyed_after_it(one: System) -> None:

@@ -7,6 +7,7 @@ import httpx
 import psycopg
 import pytest
 
+from dtqs.sandbox.postgres import PrivatePostgres
 from tests.support.fix_api import watch
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
@@ -202,6 +203,16 @@ def test_idle_connections_do_not_delay_a_shutdown(system: Factory) -> None:
     assert one.api
     one.api.send_signal(signal.SIGTERM)
     assert one.api.wait(10) == 0
+
+
+def test_a_process_ends_in_order_while_postgresql_hangs(system: Factory, own_postgres: PrivatePostgres) -> None:
+    # otherwise its master kills it after shutdown_seconds, before it has said why it waits
+    one = system({"api": {"shutdown_seconds": 4}}, dsn=own_postgres.dsn, supervisor=False)
+    own_postgres.freeze()
+    assert one.api
+    one.api.send_signal(signal.SIGTERM)
+    assert one.api.wait(20) == 0
+    assert "the last totals are not written" in one.log("api")
 
 
 def test_a_request_that_runs_at_shutdown_is_answered(system: Factory) -> None:

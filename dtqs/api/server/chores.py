@@ -23,6 +23,8 @@ from dtqs.store.workers import ProcessTotals, Workers
 from dtqs.uuid7 import uuid7
 
 _TURN_SECONDS = 1.0
+_LAST_SECONDS = 0.5
+"""Time limit for the last totals: while the store is away, they must not keep the process from ending."""
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +66,11 @@ class Chores:
         if self._greenlets:
             gevent.killall(self._greenlets, timeout=1.0)
             self._greenlets = []
-            self._count(ends=True)
+            try:
+                with gevent.Timeout(_LAST_SECONDS):
+                    self._count(ends=True)
+            except gevent.Timeout:
+                logger.warning("the last totals are not written", extra={"reason": "the store gives no answer"})
 
     def _run(self) -> None:
         count_at = time.monotonic()

@@ -21,9 +21,10 @@ from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.gunicorn_private import set_restart_command
 from dtqs.api.server.handover import FORMAT, ApiHandover, let_signals_through, signals_held
+from dtqs.api.server.listening import PortTaken, refuse_taken_port
 from dtqs.api.server.service import ServiceReports, is_socket_activated
 from dtqs.api.server.wsgi import application
-from dtqs.config import Config, load
+from dtqs.config import ApiSection, Config, load
 from dtqs.config_file import find
 from dtqs.errors import ConfigError
 from dtqs.own_program import execute, own_command
@@ -159,7 +160,7 @@ class Master(Arbiter):  # type: ignore[misc]
             problem = check.problem()
             for words in check.warnings:
                 self.log.warning("reload: %s", words)
-            self._obey(problem or _problem_now())
+            self._obey(problem or self._problem_now())
         if self._is_approved:
             self._execute()
         if time.monotonic() >= self._spawn_at:
@@ -210,6 +211,31 @@ class Master(Arbiter):  # type: ignore[misc]
             self._notifier.was_ready,
         )
 
+    def _problem_now(self) -> str | None:
+        """Return what has become wrong since the check, and what it does not look at."""
+        try:
+            config = load(find())
+            api_secret(config)
+            return self._problem_of_place(config.api)
+        except ConfigError as error:
+            return str(error)
+
+    def _problem_of_place(self, new: ApiSection) -> str | None:
+        """Return why the next program could not listen. It would end, and the service with it. Raises ConfigError."""
+        now = self.app.config.api
+        if self.app.is_activated or (new.host, new.port) == (now.host, now.port):
+            return None
+        try:
+            refuse_taken_port(new.host, new.port)
+        except PortTaken as error:
+            if new.port == now.port:  # by the old processes, which serve until the new ones do
+                return (
+                    f"[api] host = {new.host}: this API holds port {now.port} of {now.host}, which is a part of that"
+                    " address: restart the API to change it"
+                )
+            return str(error)
+        return None
+
     def _end_check(self) -> None:
         check, self._check = self._check, None
         if check is not None:
@@ -226,12 +252,3 @@ class Master(Arbiter):  # type: ignore[misc]
         self.log.error(
             "a process could not start (%s); the others keep serving, the next try is in %.1f s", fault.reason, seconds
         )
-
-
-def _problem_now() -> str | None:
-    """Return what has become wrong since the check, and what it does not look at."""
-    try:
-        api_secret(load(find()))
-    except ConfigError as error:
-        return str(error)
-    return None

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dtqs.api.server.listening import PortTaken, refuse_taken_port
 from dtqs.cli import main
 from dtqs.cli.hints import hinted
 from dtqs.cli.payload import LocalUpload
-from dtqs.cli.serving import PortTaken, refuse_taken_port
 from dtqs.client import ApiRefusal
 from dtqs.errors import ConfigError
 
