@@ -1,5 +1,8 @@
 """Measure the time from submit to final event at the client, at a low rate, beside the same chain without HTTP.
 
+It measures the processor time of a request too: of both servers, API, supervisor and its children, without the client.
+The chain has no API, so its client counts. The time of the idle system is subtracted.
+
 A client asks in three ways: with a submit and a stream, with a submit that waits, and with a submit that streams.
 
     python bench/latency.py [--seconds 20] [--rate 20] [--json]
@@ -12,10 +15,12 @@ import json
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Self
 
+from cpu import Meter
 from http_load import Client, get, post, tiny, wait_for_event, with_header
 from product import Product, running
 from report import Compared, show
@@ -26,6 +31,7 @@ _BLOCKS = 4
 _WORKERS = 2
 _AT_ONCE = 8
 _WARM_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
 _RATIO_AT_MOST = 1.5
 _ONE_REQUEST_AT_MOST = 1.1
 _P99_MS_AT_MOST = 25.0
@@ -106,9 +112,43 @@ def one_after_the_other(once: Callable[[], float], rate: float, seconds: float) 
     return durations
 
 
+class Cost:
+    """The processor time of one request, without that of the idle system. `parts` names processes with their families.
+
+    `own_part` is the part of the benchmark's own process that counts.
+    """
+
+    def __init__(self, parts: Mapping[str, int], own_part: float) -> None:
+        self._parts, self._own_part = parts, own_part
+        self._idle = 0.0
+        self._idle = self.of(lambda: time.sleep(_IDLE_SECONDS), 1) / _IDLE_SECONDS
+
+    def of(self, run: Callable[[], object], requests: int) -> float:
+        """Return the milliseconds of one of these requests."""
+        meter, start = Meter(self._parts), time.monotonic()
+        run()
+        used = meter.per_task(1)
+        own = used.pop("bench itself")
+        seconds = time.monotonic() - start
+        return (sum(used.values()) / 1000 + self._own_part * own / 1000 - self._idle * seconds) / requests
+
+
+@dataclass
+class Block:
+    """The durations of one block of requests, and the processor time of one of them; all in milliseconds."""
+
+    durations: list[float]
+    cost: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.durations)
+
+
 def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
     """Alternate blocks of all ways and the chain; each block counts as a round."""
     medians = {name: Compared(f"{name}, median", "ms", "chain without HTTP", at_most=_at_most(name)) for name in WAYS}
+    costs = {name: Compared(f"{name}, processor time", "ms", "chain without HTTP") for name in WAYS}
     all_ours: dict[str, list[float]] = {name: [] for name in WAYS}
     theirs: list[float] = []
     with rig.place() as place, running(rig) as product:
@@ -116,26 +156,40 @@ def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
         product.wait_workers(_WORKERS)
         chain = Chain(place, _WORKERS)
         try:
+            servers = {"PostgreSQL": rig.postgres.pid, "RabbitMQ": rig.rabbitmq.pid}
+            ours = Cost({**servers, "API": product.server.pid, "workers": product.supervisor_pid}, 0.0)
+            beside = Cost({**servers, **{f"chain {pid}": pid for pid in chain.pids}}, 1.0)
             for number in range(1, _BLOCKS + 1):
-                blocks = {name: _block(way, product, rate, seconds / _BLOCKS) for name, way in WAYS.items()}
-                chain.keep_alive()
-                one_after_the_other(chain.once, rate, _WARM_SECONDS)
-                beside = one_after_the_other(chain.once, rate, seconds / _BLOCKS)
+                blocks = {name: _block(way, product, ours, rate, seconds / _BLOCKS) for name, way in WAYS.items()}
+                bare = _bare_block(chain, beside, rate, seconds / _BLOCKS)
                 for name, block in blocks.items():
-                    medians[name].add(statistics.median(block), statistics.median(beside))
-                    all_ours[name] += block
-                theirs += beside
-                shown = ", ".join(f"{name} {median.ours[-1]:.2f} ms" for name, median in medians.items())
-                say(f"block {number} of {_BLOCKS}: {shown}; chain without HTTP {statistics.median(beside):.2f} ms")
+                    medians[name].add(block.median, bare.median)
+                    costs[name].add(block.cost, bare.cost)
+                    all_ours[name] += block.durations
+                theirs += bare.durations
+                shown = ", ".join(f"{name} {block.median:.2f} ms" for name, block in blocks.items())
+                say(f"block {number} of {_BLOCKS}: {shown}; chain without HTTP {bare.median:.2f} ms")
         finally:
             chain.close()
-    return [*medians.values(), *_ratios(medians), *_worst(all_ours, theirs)]
+    return [*medians.values(), *_ratios(medians), *_worst(all_ours, theirs), *costs.values()]
 
 
-def _block(way: type[TwoRequests], product: Product, rate: float, seconds: float) -> list[float]:
+def _block(way: type[TwoRequests], product: Product, cost: Cost, rate: float, seconds: float) -> Block:
     with way(product) as client:
         at_rate(client.once, rate, _WARM_SECONDS)
-        return at_rate(client.once, rate, seconds)
+        return _measured(lambda: at_rate(client.once, rate, seconds), cost, int(rate * seconds))
+
+
+def _bare_block(chain: Chain, cost: Cost, rate: float, seconds: float) -> Block:
+    chain.keep_alive()
+    one_after_the_other(chain.once, rate, _WARM_SECONDS)
+    return _measured(lambda: one_after_the_other(chain.once, rate, seconds), cost, int(rate * seconds))
+
+
+def _measured(run: Callable[[], list[float]], cost: Cost, requests: int) -> Block:
+    durations: list[float] = []
+    spent = cost.of(lambda: durations.extend(run()), requests)
+    return Block(durations, spent)
 
 
 def _at_most(name: str) -> float | None:

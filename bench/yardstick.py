@@ -129,6 +129,11 @@ class Chain:
         self._seen: set[str] = set()
         channel.basic_consume(queue, lambda _c, _m, _p, body: self._see(body), auto_ack=True)
 
+    @property
+    def pids(self) -> list[int]:
+        """The ids of its worker processes."""
+        return [process.pid for process in self._crew if process.pid is not None]
+
     def once(self) -> float:
         """Return the seconds from before the insert to the arrival of the event. Raises TimeoutError."""
         start, deadline = time.monotonic(), Deadline(30)
