@@ -113,7 +113,7 @@ def one_after_the_other(once: Callable[[], float], rate: float, seconds: float) 
 
 
 class Cost:
-    """The processor time of one request, without that of the idle system. `parts` names processes with their families.
+    """The processor time of one request, less what the idle system takes. `parts` names processes with their families.
 
     `own_part` is the part of the benchmark's own process that counts.
     """
