@@ -82,6 +82,16 @@ class Product:
             _READY_SECONDS,
         )
 
+    @contextmanager
+    def keeper(self) -> Iterator[None]:
+        """Run a keeper without workers. It publishes hints that an API process had no room for."""
+        program = self._program("keeper", "TERM")
+        program.start()
+        try:
+            yield
+        finally:
+            program.stop(60)
+
     def start_workers(self, count: int) -> None:
         self.configure_pool({"workers": str(count)})
         self._supervisor.start()

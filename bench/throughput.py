@@ -158,7 +158,11 @@ class Processing:
 
     def _drain_rate(self, product: Product, how: str, workers: int, measured: str) -> float:
         tasks = self._tasks[how]
-        submit_backlog(product, tasks, 0 if how == "singly" else _ARRAY, {"payload": _NO_WORK} if how == _HEAVY else {})
+        if how == _HEAVY:
+            with product.keeper():  # each task has a hint of its own, and an API process keeps only some of them
+                submit_backlog(product, tasks, _ARRAY, {"payload": _NO_WORK})
+        else:
+            submit_backlog(product, tasks, 0 if how == "singly" else _ARRAY)
         product.start_workers(workers)
         product.wait_workers(1)  # the start of a worker is not part of a task's cost
         meter = Meter({**self._servers(), "API": product.server.pid, "workers": product.supervisor_pid})

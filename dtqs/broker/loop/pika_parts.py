@@ -1,4 +1,4 @@
-"""Private parts of pika: prompt writes, messages in one piece, and a loop that waits unlocked.
+"""Private parts of pika: prompt writes, messages as a whole in both directions, and a loop that waits unlocked.
 
 Only this file and pika_gevent_parts.py use such parts. tests/unit/broker/test_pika_parts.py names them and the versions
 of pika that were tried.
@@ -8,11 +8,16 @@ import threading
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from pika import BlockingConnection
+from pika import BasicProperties, BlockingConnection
 from pika.adapters.select_connection import EPollPoller, IOLoop, SelectConnection
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.connection import Connection, Parameters
+from pika.spec import Basic
 
+from dtqs.broker.loop.delivery import FramedDelivery, delivery_at
+
+NO_PROPERTIES = BasicProperties()
+"""The properties of every delivery: nobody here reads them."""
 Opened = Callable[[Any], None]
 Ended = Callable[[Any, Any], None]
 
@@ -20,7 +25,7 @@ Ended = Callable[[Any, Any], None]
 def open_connection(ioloop: IOLoop, to: Parameters, opened: Opened, failed: Ended, closed: Ended) -> Connection:
     """Open a connection on one of pika's own loops."""
     services = PromptServices(ioloop)
-    return _JoinedConnection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
+    return _Connection(to, when_open(services, opened), failed, closed, custom_ioloop=services)
 
 
 def end_after(connection: BlockingConnection, seconds: float, error: Exception) -> None:
@@ -59,11 +64,64 @@ class PromptServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika h
         return bool(super().remove_writer(fd))
 
 
-class _JoinedConnection(SelectConnection):  # type: ignore[misc]
-    """Sends the two or three frames of a message as one piece. pika sends each alone, and each wakes the broker."""
+class WholeMessages(Connection):  # type: ignore[misc]
+    """Sends the frames of a message as one piece, and reads a delivery as one.
+
+    pika sends each frame alone, and each wakes the broker. It also decodes each frame alone.
+    """
+
+    _frame_buffer: bytes
+    _channels: dict[int, Any]
+    bytes_received: int
+    frames_received: int
 
     def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
         super()._output_marshaled_frames((b"".join(marshaled_frames),))
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        """Pass on whole deliveries at once, and all else frame by frame in pika's way."""
+        data = self._frame_buffer = self._frame_buffer + data_in
+        at = 0
+        while at < len(data):
+            found = delivery_at(data, at)
+            callback = None if found is None else self._consumer_of(found)
+            if found is not None and callback is not None:
+                self._count(found.end - at, 3 if found.body else 2)
+                at = found.end
+                callback(self._channels[found.channel], _deliver(found), NO_PROPERTIES, found.body)
+                if self._frame_buffer is not data:
+                    return  # the callback has ended the connection
+                continue
+            self._frame_buffer = data[at:]
+            consumed, frame = self._read_frame()
+            if not frame:
+                return
+            self._trim_frame_buffer(consumed)
+            self._process_frame(frame)
+            data, at = self._frame_buffer, 0
+        self._frame_buffer = b""
+
+    def _consumer_of(
+        self, found: FramedDelivery
+    ) -> Callable[[Any, Basic.Deliver, BasicProperties, bytes], None] | None:
+        """Return the callback of a delivery. None: pika must decide, or an earlier message is still incomplete."""
+        channel = self._channels.get(found.channel)
+        if channel is None or found.consumer_tag in channel._cancelled or channel._content_assembler._method_frame:
+            return None
+        return channel._consumers.get(found.consumer_tag)  # type: ignore[no-any-return]
+
+    def _count(self, size_bytes: int, frames: int) -> None:
+        """Count, so that pika knows that the broker lives."""
+        self.bytes_received += size_bytes
+        self.frames_received += frames
+
+
+def _deliver(found: FramedDelivery) -> Basic.Deliver:
+    return Basic.Deliver(found.consumer_tag, found.delivery_tag, found.redelivered, found.exchange, found.routing_key)
+
+
+class _Connection(WholeMessages, SelectConnection):  # type: ignore[misc]
+    """A connection on one of pika's own loops."""
 
 
 def when_open(services: PromptServices, opened: Opened) -> Opened:
