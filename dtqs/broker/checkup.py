@@ -9,7 +9,7 @@ from typing import Any
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
-from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, ConnectionClosedByBroker
 
 from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.loop.pika_parts import end_after
@@ -26,6 +26,7 @@ _CONNECT_SECONDS = 5.0
 """The most time until a connection to one host is open: the doctor has other checks to do."""
 _CALLS_SECONDS = 10.0
 """The most time that the calls on one connection take. A queue whose node is down may give no answer for a minute."""
+_NOT_IMPLEMENTED = 540
 _PRECONDITION_FAILED = 406
 """The reply to a delete of a queue in use, and to a declare whose arguments are not those of the queue."""
 _NOT_ALLOWED = 403
@@ -95,7 +96,7 @@ def empty_queue(
             channel.basic_ack(tag, multiple=True)
         channel.close()  # waits until the broker has the acks
         is_empty = taken < limit
-        return taken, is_empty and section.queue_type != "quorum" and _delete(connection, queue)
+        return taken, is_empty and _delete(connection, queue)
 
 
 def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
@@ -109,10 +110,11 @@ def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
 
 
 def _delete(connection: pika.BlockingConnection, queue: str) -> bool:
+    """Delete a queue that is empty and unused. A quorum queue stays: RabbitMQ knows no such condition for it."""
     try:
         connection.channel().queue_delete(queue, if_unused=True, if_empty=True)
-    except ChannelClosedByBroker as error:
-        if error.reply_code != _PRECONDITION_FAILED:
+    except (ChannelClosedByBroker, ConnectionClosedByBroker) as error:
+        if error.reply_code not in (_PRECONDITION_FAILED, _NOT_IMPLEMENTED):
             raise
         return False
     return True

@@ -19,6 +19,7 @@ CONTROL = "task_control"
 EVENTS_LENGTH = 10_000
 """The most messages that wait for one API process. A lost event only delays a stream."""
 PERSISTENT = 2
+_NODES_OF_A_QUORUM = 3
 NOBODY = "dtqs.nobody"
 """A routing key without a queue. The broker drops the message, but first reports a refusal or an alarm."""
 
@@ -43,12 +44,23 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
 
 def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the arguments of the task queue for a broker with these properties."""
-    if section.queue_type != "quorum":
+    version = _major_version(server_properties or {})
+    if not _is_quorum(section, version):
         return {"x-max-priority": 10}
     # Workers often return hints, and a quorum queue counts that. From 4.0 on it drops a message after 20 returns, and
     # -1 forbids that. Before 4.0 it has no limit, and -1 would drop a message at its first return.
-    limit = {"x-delivery-limit": -1} if _major_version(server_properties or {}) >= 4 else {}
+    limit = {"x-delivery-limit": -1} if version >= 4 else {}
     return {"x-queue-type": "quorum", **limit}
+
+
+def _is_quorum(section: RabbitmqSection, major_version: int) -> bool:
+    """Tell whether DTQS makes quorum queues. AMQP does not tell of a cluster, so `auto` looks at the hosts in the URL.
+
+    A quorum queue needs three nodes to go on without one, and has no priorities before 4.0.
+    """
+    if section.queue_type == "auto":
+        return major_version >= 4 and len(host_urls(section.url.get_secret_value())) >= _NODES_OF_A_QUORUM
+    return section.queue_type == "quorum"
 
 
 def _major_version(server_properties: Mapping[str, Any]) -> int:

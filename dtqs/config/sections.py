@@ -35,7 +35,8 @@ class RabbitmqSection(Section):
     )
     queue_type: Literal["auto", "classic", "quorum"] = Field(
         "auto",
-        description="type of a queue that DTQS makes, an existing one keeps its own; auto is classic; "
+        description="type of a queue that DTQS makes, an existing one keeps its own; auto is quorum on RabbitMQ 4 if "
+        "url names three hosts or more, otherwise classic; "
         "real priorities in a quorum queue need RabbitMQ 4.3",
     )
     heartbeat_seconds: int = Field(

@@ -105,6 +105,15 @@ def test_work_goes_on_beside_a_frozen_node(trial: Try, guarded_cluster: Rabbitmq
     assert gap <= MOST_SECONDS_FROZEN
 
 
+def test_auto_makes_quorum_queues_on_a_cluster_of_version_4(trial: Try, cluster: RabbitmqCluster) -> None:
+    system = trial({**USUAL, "rabbitmq": {"queue_type": "auto"}}, amqp_url=cluster.vhost("auto"), api=True)
+    assert set(system.outcomes(system.submit_many(10), 30)) == {"completed"}
+    node = cluster.nodes[0]
+    expected = "quorum" if int(node.ctl("version").partition(".")[0]) >= 4 else "classic"
+    lines = node.ctl("list_queues", "-p", "auto", "name", "type", "--no-table-headers").splitlines()
+    assert f"{QUEUE}\t{expected}" in lines
+
+
 def test_a_classic_queue_whose_node_is_down_is_told_everywhere(trial: Try, cluster: RabbitmqCluster) -> None:
     config = {**USUAL, "rabbitmq": {"queue_type": "classic"}}
     system = trial(config, amqp_url=cluster.vhost("classic"), api=True)

@@ -17,6 +17,7 @@ from dtqs.cli.checks.servers import rabbitmq as check_rabbitmq
 from dtqs.config import Config, load
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
+from dtqs.event import Hint, encode_hint
 from dtqs.sandbox.rabbitmq import PrivateRabbitmq
 from dtqs.store.workers import ProcessTotals
 from dtqs.unkept import NAME, to_values
@@ -125,6 +126,20 @@ def test_a_queue_of_another_type_is_a_warning_and_stays_as_it_is(amqp_url: str, 
         channel.queue_declare(QUEUE, durable=True, arguments=arguments)
         _, _, body = channel.basic_get(QUEUE)
         assert body == b"kept"
+
+
+def test_an_old_quorum_queue_is_emptied_and_stays(amqp_url: str) -> None:
+    # RabbitMQ cannot delete it on the condition that it is empty, and ends the connection that asks
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("old", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.confirm_delivery()
+        task_id = str(uuid7())
+        channel.basic_publish("", "old", encode_hint("echo", False, [task_id]))
+        hints: list[Hint] = []
+        found = checkup.empty_queue(config(amqp_url).rabbitmq, "test", "old", 10, hints.extend)
+        assert (found, [hint.task_ids for hint in hints]) == ((1, False), [[task_id]])
+        assert channel.queue_declare("old", passive=True).method.message_count == 0
 
 
 def test_a_queue_that_keeps_no_hints_for_a_keeper_is_a_failed_check(world: World) -> None:

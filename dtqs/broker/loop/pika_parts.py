@@ -10,12 +10,14 @@ from typing import Any
 
 from pika import BasicProperties, BlockingConnection
 from pika.adapters.select_connection import EPollPoller, IOLoop, SelectConnection
+from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 from pika.connection import Connection, Parameters
 from pika.spec import Basic
 
 from dtqs.broker.loop.delivery import FramedDelivery, delivery_at
 
+_READ_BYTES = 1 << 15
 NO_PROPERTIES = BasicProperties()
 """The properties of every delivery: nobody here reads them."""
 Opened = Callable[[Any], None]
@@ -74,6 +76,15 @@ class WholeMessages(Connection):  # type: ignore[misc]
     _channels: dict[int, Any]
     bytes_received: int
     frames_received: int
+
+    def _proto_connection_made(self, transport: Any) -> None:
+        """Read once whenever the socket is readable. pika reads until there is nothing more, which is an exception.
+
+        TLS may hold decrypted bytes that no readable socket announces, so pika's way stays there.
+        """
+        if isinstance(transport, _AsyncPlaintextTransport):
+            transport._MAX_RECV_BYTES, transport._MAX_CONSUME_BYTES = _READ_BYTES, 1
+        super()._proto_connection_made(transport)
 
     def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
         super()._output_marshaled_frames((b"".join(marshaled_frames),))

@@ -20,7 +20,15 @@ PARTS = (
     ("pika.adapters.select_connection", "IOLoop._get_poller"),
     ("pika.adapters.select_connection", "EPollPoller._init_poller"),
     ("pika.adapters.select_connection", "EPollPoller.wake_threadsafe"),
+    ("pika.adapters.base_connection", "BaseConnection._proto_connection_made"),
+    ("pika.adapters.utils.io_services_utils", "_AsyncPlaintextTransport._MAX_RECV_BYTES"),
+    ("pika.adapters.utils.io_services_utils", "_AsyncPlaintextTransport._MAX_CONSUME_BYTES"),
+    ("pika.channel", "ContentFrameAssembler.process"),
     ("pika.connection", "Connection._adapter_call_later"),
+    ("pika.connection", "Connection._on_data_available"),
+    ("pika.connection", "Connection._process_frame"),
+    ("pika.connection", "Connection._read_frame"),
+    ("pika.connection", "Connection._trim_frame_buffer"),
     ("pika.connection", "Connection._terminate_stream"),
 )
 

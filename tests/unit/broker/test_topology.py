@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from dtqs.broker.topology import queue_arguments
 from dtqs.config import RabbitmqSection
@@ -27,7 +28,21 @@ def test_the_delivery_limit_is_lifted_only_where_the_broker_has_one(
     assert arguments == {"x-queue-type": "quorum"} | ({"x-delivery-limit": -1} if has_limit else {})
 
 
-def test_auto_and_classic_queues_have_priorities() -> None:
-    for queue_type in ("auto", "classic"):
-        arguments = queue_arguments(RabbitmqSection(queue_type=queue_type), {"version": "4.0.5"})
-        assert arguments == {"x-max-priority": 10}
+@pytest.mark.parametrize(
+    ("queue_type", "hosts", "version", "is_quorum"),
+    [
+        ("classic", "one,two,three", "4.0.5", False),
+        ("auto", "one", "4.0.5", False),
+        ("auto", "one,two", "4.0.5", False),
+        ("auto", "one,two,three", "3.13.7", False),
+        ("auto", "one,two,three", "4.0.5", True),
+        ("auto", "one,two,three,four,five", "10.1.0", True),
+        ("quorum", "one", "3.10.8", True),
+    ],
+)
+def test_auto_is_quorum_on_a_cluster_of_a_version_with_priorities(
+    queue_type: Any, hosts: str, version: str, is_quorum: bool
+) -> None:
+    section = RabbitmqSection(queue_type=queue_type, url=SecretStr(f"amqp://dtqs:secret@{hosts}:5672/dtqs"))
+    arguments = queue_arguments(section, {"version": version})
+    assert ("x-queue-type" in arguments, "x-max-priority" in arguments) == (is_quorum, not is_quorum)
