@@ -106,7 +106,9 @@ class WorkerLink:
         self._loop.release()
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
+        """Publish events in the I/O thread. For an attempt."""
         self._loop.call(lambda: self._publisher.publish_events(rows))
+        self._loop.release()
 
     def publish_events_now(self, rows: Sequence[LogRef]) -> None:
         """Publish events at once, in the calling thread. Not from an attempt, which may be interrupted anywhere."""

@@ -188,7 +188,8 @@ class Worker:
         """Claim, ack, run, finish. The hints are acked only after the commit of their claim."""
         self._beat.busy()
         first = deliveries[0].hint
-        if len(deliveries) > 1 or len(first.task_ids) > _TINY or not first.light:
+        # a heavy task keeps the loop too: the I/O thread takes it back soon, and many heavy tasks end before
+        if len(deliveries) > 1 or len(first.task_ids) > _TINY:
             self._link.serve()
         self._claim_and_run(deliveries)
         paused = self._beat.idle()
@@ -214,9 +215,9 @@ class Worker:
         if tasks:
             self._totals.claimed += len(tasks)
             self._hold.begin(lease_id, sorted(tasks, key=attrgetter("task_id")))
-            # light tasks have no rows; without rows, a queued message would only delay the event of the outcome
+            # light tasks have no rows
             if rows:
-                self._link.publish_events(rows)
+                self._link.publish_events_now(rows)
             self._run_all(len(deliveries))
         else:
             self._hold.forget(lease_id)
