@@ -1,6 +1,6 @@
 """A worker's two connections on one loop. One consumes and acks, a channel per queue; the other publishes, since
-in an alarm the broker stops reading a connection that has published. The I/O thread serves the loop while the main
-thread runs a task. While the main thread waits for a task, it serves the loop itself, and keeps it during tiny tasks.
+in an alarm the broker stops reading a connection that has published. While the main thread waits for a task, it serves
+the loop itself. It keeps the loop during the task; the I/O thread takes it back from a task that is not tiny.
 """
 
 import contextlib
