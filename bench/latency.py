@@ -32,6 +32,7 @@ _WORKERS = 2
 _AT_ONCE = 8
 _WARM_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
+_SETTLE_SECONDS = 5.0
 _RATIO_AT_MOST = 1.5
 _ONE_REQUEST_AT_MOST = 1.1
 _P99_MS_AT_MOST = 25.0
@@ -156,6 +157,8 @@ def measure(rig: Rig, rate: float, seconds: float) -> list[Compared]:
         product.wait_workers(_WORKERS)
         chain = Chain(place, _WORKERS)
         try:
+            one_after_the_other(chain.once, rate, _WARM_SECONDS)
+            time.sleep(_SETTLE_SECONDS)  # starts are no part of the idle system
             servers = {"PostgreSQL": rig.postgres.pid, "RabbitMQ": rig.rabbitmq.pid}
             ours = Cost({**servers, "API": product.server.pid, "workers": product.supervisor_pid}, 0.0)
             beside = Cost({**servers, **{f"chain {pid}": pid for pid in chain.pids}}, 1.0)

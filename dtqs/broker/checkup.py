@@ -5,6 +5,7 @@ Each call opens one blocking connection with a limit on every wait.
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pika
@@ -70,17 +71,31 @@ def _difference(connection: pika.BlockingConnection, queue: str, arguments: Mapp
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """The number of hints taken out of a queue; whether it is gone; whether RabbitMQ cannot delete one of its type."""
+
+    taken: int
+    gone: bool
+    stays: bool = False
+
+
 def empty_queue(
-    section: RabbitmqSection, name: str, queue: str, limit: int, pass_on: Callable[[Sequence[Hint]], None]
-) -> tuple[int, bool]:
+    section: RabbitmqSection,
+    name: str,
+    queue: str,
+    limit: int,
+    pass_on: Callable[[Sequence[Hint]], None],
+    may_delete: bool = True,
+) -> Emptied:
     """Take up to `limit` hints out of a queue that nobody consumes; delete the queue once it is empty and unused.
 
     The hints are acked after `pass_on`. A quorum queue stays, since RabbitMQ cannot delete it on these conditions.
-    Returns their number, and whether the queue is gone. Raises BrokerUnavailable, and what `pass_on` raises.
+    Raises BrokerUnavailable, and what `pass_on` raises.
     """
     with _failures(section), _connected(section, name) as connection:
         if _look(connection, queue) is None:
-            return 0, True
+            return Emptied(0, gone=True)
         channel = connection.channel()
         hints: list[Hint] = []
         taken = tag = 0
@@ -95,8 +110,14 @@ def empty_queue(
             pass_on(hints)
             channel.basic_ack(tag, multiple=True)
         channel.close()  # waits until the broker has the acks
-        is_empty = taken < limit
-        return taken, is_empty and _delete(connection, queue)
+        if taken == limit or not may_delete:
+            return Emptied(taken, gone=False)
+        try:
+            return Emptied(taken, gone=_delete(connection, queue))
+        except ConnectionClosedByBroker as error:
+            if error.reply_code != _NOT_IMPLEMENTED:
+                raise
+            return Emptied(taken, gone=False, stays=True)
 
 
 def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
@@ -110,11 +131,11 @@ def _look(connection: pika.BlockingConnection, queue: str) -> QueueLook | None:
 
 
 def _delete(connection: pika.BlockingConnection, queue: str) -> bool:
-    """Delete a queue that is empty and unused. A quorum queue stays: RabbitMQ knows no such condition for it."""
+    """Delete a queue that is empty and unused. Raises ConnectionClosedByBroker for a quorum queue."""
     try:
         connection.channel().queue_delete(queue, if_unused=True, if_empty=True)
-    except (ChannelClosedByBroker, ConnectionClosedByBroker) as error:
-        if error.reply_code not in (_PRECONDITION_FAILED, _NOT_IMPLEMENTED):
+    except ChannelClosedByBroker as error:
+        if error.reply_code != _PRECONDITION_FAILED:
             raise
         return False
     return True

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from dtqs.broker.loop.connection import is_missing
 from dtqs.broker.topology import queue_arguments
 from dtqs.config import RabbitmqSection
-
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,11 @@ class QueueKeeper:
             channel.queue_declare(self._queue, passive=True, callback=lambda _: then())
 
     def lost(self, reason: BaseException) -> None:
-        """Note whether the channel closed because the queue is missing."""
-        if isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NOT_FOUND:
-            self._missing = is_missing(reason)
+        """Note whether the channel closed because the queue is missing.
+
+        After a refused declare the queue may exist: another process has made it, perhaps of another type.
+        """
+        self._missing = is_missing(reason)
 
 
 class WatchedQueue:

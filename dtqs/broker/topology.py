@@ -45,7 +45,7 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
 def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the arguments of the task queue for a broker with these properties."""
     version = _major_version(server_properties or {})
-    if not _is_quorum(section, version):
+    if not is_quorum(section, server_properties):
         return {"x-max-priority": 10}
     # Workers often return hints, and a quorum queue counts that. From 4.0 on it drops a message after 20 returns, and
     # -1 forbids that. Before 4.0 it has no limit, and -1 would drop a message at its first return.
@@ -53,13 +53,16 @@ def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, An
     return {"x-queue-type": "quorum", **limit}
 
 
-def _is_quorum(section: RabbitmqSection, major_version: int) -> bool:
+def is_quorum(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> bool:
     """Tell whether DTQS makes quorum queues. AMQP does not tell of a cluster, so `auto` looks at the hosts in the URL.
 
     A quorum queue needs three nodes to go on without one, and has no priorities before 4.0.
     """
     if section.queue_type == "auto":
-        return major_version >= 4 and len(host_urls(section.url.get_secret_value())) >= _NODES_OF_A_QUORUM
+        return (
+            _major_version(server_properties or {}) >= 4
+            and len(host_urls(section.url.get_secret_value())) >= _NODES_OF_A_QUORUM
+        )
     return section.queue_type == "quorum"
 
 

@@ -26,6 +26,8 @@ class OldQueues:
         self._age_seconds = config.lease.lease_seconds
         self._later: dict[str, float] = {}
         self._told = False
+        self._staying: set[str] = set()
+        """Queues that RabbitMQ refused to delete. Each refusal costs a connection."""
 
     def turn(self) -> bool:
         """Empty a bounded piece of one old queue. Raises StoreUnavailable, BrokerUnavailable."""
@@ -40,14 +42,18 @@ class OldQueues:
 
     def _empty(self, queue: str) -> bool:
         self._later[queue] = time.monotonic() + _LATER_SECONDS  # also if it gives no answer
-        taken, gone = empty_queue(self._section, "dtqs: keeper empties", queue, _BATCH, self._pass_on)
-        if taken or gone:
-            logger.info("old queue emptied", extra={"queue": queue, "hints": taken, "deleted": gone})
-        if gone:
+        may_delete = queue not in self._staying
+        found = empty_queue(self._section, "dtqs: keeper empties", queue, _BATCH, self._pass_on, may_delete)
+        if found.taken or found.gone:
+            logger.info("old queue emptied", extra={"queue": queue, "hints": found.taken, "deleted": found.gone})
+        if found.gone:
             self._store.queues.forget(queue)
-        if gone or taken == _BATCH:
+        if found.stays:
+            self._staying.add(queue)
+            logger.info("old quorum queue stays: delete it with rabbitmqctl", extra={"queue": queue})
+        if found.gone or found.taken == _BATCH:
             del self._later[queue]
-        return taken == _BATCH
+        return found.taken == _BATCH
 
     def _pass_on(self, hints: Sequence[Hint]) -> None:
         """Make the tasks of hints due for the relay."""

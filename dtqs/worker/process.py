@@ -188,7 +188,7 @@ class Worker:
         """Claim, ack, run, finish. The hints are acked only after the commit of their claim."""
         self._beat.busy()
         first = deliveries[0].hint
-        # a heavy task keeps the loop too: the I/O thread takes it back soon, and many heavy tasks end before
+        # a heavy task keeps the loop too: the I/O thread takes it back after 0.1 s, and many heavy tasks end before
         if len(deliveries) > 1 or len(first.task_ids) > _TINY:
             self._link.serve()
         self._claim_and_run(deliveries)

@@ -171,7 +171,7 @@ def test_a_reload_to_an_address_that_is_taken_is_refused(one: System) -> None:
         eventually(lambda: words in one.log("api"), 20, "the reload is refused")
     one.change({"api": {"host": "0.0.0.0", "port": port}})
     one.api.send_signal(signal.SIGHUP)
-    words = f"[api] host = 0.0.0.0: this API holds port {port} of 127.0.0.1"
+    words = f"[api] host = 0.0.0.0: port {port} is in use there, perhaps by this API itself (host = 127.0.0.1)"
     eventually(lambda: words in one.log("api"), 20, "the reload is refused")
     assert served(one)
     one.change({"api": {"host": "127.0.0.1", "max_body_bytes": 2000}})

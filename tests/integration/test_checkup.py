@@ -138,7 +138,9 @@ def test_an_old_quorum_queue_is_emptied_and_stays(amqp_url: str) -> None:
         channel.basic_publish("", "old", encode_hint("echo", False, [task_id]))
         hints: list[Hint] = []
         found = checkup.empty_queue(config(amqp_url).rabbitmq, "test", "old", 10, hints.extend)
-        assert (found, [hint.task_ids for hint in hints]) == ((1, False), [[task_id]])
+        assert (found, [hint.task_ids for hint in hints]) == (checkup.Emptied(1, gone=False, stays=True), [[task_id]])
+        again = checkup.empty_queue(config(amqp_url).rabbitmq, "test", "old", 10, hints.extend, may_delete=False)
+        assert again == checkup.Emptied(0, gone=False)
         assert channel.queue_declare("old", passive=True).method.message_count == 0
 
 

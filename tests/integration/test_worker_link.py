@@ -62,6 +62,14 @@ def test_hints_are_confirmed_before_and_after_events(url: str, link: WorkerLink)
         assert [decode_events(taken(channel, heard), set(told))[0].task_id for _ in told] == told
 
 
+def test_an_event_of_an_attempt_goes_out_although_the_main_thread_has_kept_the_loop(link: WorkerLink) -> None:
+    eventually(lambda: link._publishing.channel is not None, 10, "it is connected")
+    link.wait(0.0)
+    assert link._loop._ioloop._taken
+    link.publish_events([(1, uuid7(), "progress")])
+    assert not link._loop._ioloop._taken, "the I/O thread would take the loop after 0.1 s only"
+
+
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_a_queue_keeps_a_hint_that_is_returned_often(url: str, queue_type: Any) -> None:
     """A quorum queue with a wrong limit drops it at once; without a limit, RabbitMQ 4.0 drops it at the 21st return."""

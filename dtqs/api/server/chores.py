@@ -23,8 +23,6 @@ from dtqs.store.workers import ProcessTotals, Workers
 from dtqs.uuid7 import uuid7
 
 _TURN_SECONDS = 1.0
-_LAST_SECONDS = 0.5
-"""Time limit for the last totals: while the store is away, they must not keep the process from ending."""
 logger = logging.getLogger(__name__)
 
 
@@ -38,9 +36,11 @@ class Chores:
         totals: ProcessTotals,
         fitness: Fitness,
         lease: LeaseSection,
+        last_seconds: float,
         presence: Callable[[], None] = lambda: None,
     ) -> None:
-        """`presence` notes the values that a heartbeat stores."""
+        """`presence` notes the values that a heartbeat stores. `last_seconds`: the time limit of the last totals."""
+        self._last_seconds = last_seconds
         self._gather, self._hinting, self._hub, self._workers, self._totals, self._fitness = (
             gather,
             hinting,
@@ -67,7 +67,8 @@ class Chores:
             gevent.killall(self._greenlets, timeout=1.0)
             self._greenlets = []
             try:
-                with gevent.Timeout(_LAST_SECONDS):
+                # while the store is away, they must not keep the process from ending
+                with gevent.Timeout(self._last_seconds):
                     self._count(ends=True)
             except gevent.Timeout:
                 logger.warning("the last totals are not written", extra={"reason": "the store gives no answer"})

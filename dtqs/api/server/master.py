@@ -228,10 +228,10 @@ class Master(Arbiter):  # type: ignore[misc]
         try:
             refuse_taken_port(new.host, new.port)
         except PortTaken as error:
-            if new.port == now.port:  # by the old processes, which serve until the new ones do
+            if new.port == now.port:  # the old processes hold it until the new ones serve
                 return (
-                    f"[api] host = {new.host}: this API holds port {now.port} of {now.host}, which is a part of that"
-                    " address: restart the API to change it"
+                    f"[api] host = {new.host}: port {new.port} is in use there, perhaps by this API itself (host ="
+                    f" {now.host}): if no other program has it, restart the API to change the host"
                 )
             return str(error)
         return None

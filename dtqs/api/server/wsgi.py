@@ -44,6 +44,8 @@ BOOT_ERROR = 4
 """With this exit status gunicorn ends the whole server, instead of starting processes again and again."""
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 2.0
+_LAST_TOTALS_SECONDS, _PART_FOR_TOTALS = 2.0, 4
+"""The last totals get at most these seconds, and at most a quarter of `shutdown_seconds`."""
 NEXT_TASKS, LATER_TASKS = 10, 10
 """Pending tasks that an overview names: the next ones, and later ones."""
 
@@ -85,6 +87,7 @@ class Service:
         self._parts, self._app = parts, create_app(parts, self._traces)
         self._chores = Chores(
             parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,
+            min(_LAST_TOTALS_SECONDS, config.api.shutdown_seconds / _PART_FOR_TOTALS),
             Presence(parts.totals.tally, parts.hub, parts.gather, parts.link).note,
         )  # fmt: skip
         parts.examiner.start()

@@ -99,9 +99,13 @@ class WholeMessages(Connection):  # type: ignore[misc]
             if found is not None and callback is not None:
                 self._count(found.end - at, 3 if found.body else 2)
                 at = found.end
-                callback(self._channels[found.channel], _deliver(found), NO_PROPERTIES, found.body)
+                try:
+                    callback(self._channels[found.channel], _deliver(found), NO_PROPERTIES, found.body)
+                except BaseException:
+                    self._frame_buffer = data[at:]  # this delivery must not come twice
+                    raise
                 if self._frame_buffer is not data:
-                    return  # the callback has ended the connection
+                    return  # the connection was reset meanwhile
                 continue
             self._frame_buffer = data[at:]
             consumed, frame = self._read_frame()

@@ -10,6 +10,7 @@ from dtqs.bare_httpx import httpx
 from dtqs.broker.checkup import hosts_seconds, impatient, other_arguments, write_refusal
 from dtqs.broker.look_link import LookLink
 from dtqs.broker.queue import QueueLook
+from dtqs.broker.topology import is_quorum
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
 from dtqs.client.calls import is_local
@@ -63,21 +64,23 @@ def rabbitmq(config: Config) -> Iterator[Check]:
     else:
         advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
         yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
+    kind = "quorum" if is_quorum(config.rabbitmq, {"version": look.version}) else "classic"
     for name, state in look.queues.items():
-        yield _queue(config, name, state, look.down.get(name), others.get(name))
+        yield _queue(kind, name, state, look.down.get(name), others.get(name))
 
 
-def _queue(config: Config, name: str, look: QueueLook | None, standstill: str | None, difference: str | None) -> Check:
+def _queue(kind: str, name: str, look: QueueLook | None, standstill: str | None, difference: str | None) -> Check:
+    """Check one queue. `kind`: the type of a queue that DTQS makes on this broker."""
     part = "queue" if name == QUEUE else f"queue {name}"
     if standstill is not None:
-        advice = _STANDS_STILL if config.rabbitmq.queue_type == "quorum" else f"{_STANDS_STILL}. {_GOES_ON}"
+        advice = _STANDS_STILL if kind == "quorum" else f"{_STANDS_STILL}. {_GOES_ON}"
         return Check(part, FAILED, standstill, advice)
     if look is None:
         advice = "start a supervisor: it declares the queue and publishes all due tasks again"
         return Check(part, FAILED, f"{name} is missing", advice)
     counts = f"{look.ready} ready, {plural(look.consumers, 'consumer')}"
     if difference is not None:
-        found = f"{counts}; {name} was not made with queue_type = {config.rabbitmq.queue_type}: {difference}"
+        found = f"{counts}; {name} was not made with queue_type = {kind}: {difference}"
         return Check(part, WARNING, found, _KEEPS_TYPE)
     return Check(part, OK, counts)
 

@@ -35,7 +35,7 @@ def test_chores_continue_after_a_turn_that_failed(monkeypatch: pytest.MonkeyPatc
     lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
     faulty = Faulty(2)
     part = cast(Any, faulty)
-    one = Chores(part, part, part, part, ProcessTotals(), Fitness(part.ask), lease)
+    one = Chores(part, part, part, part, ProcessTotals(), Fitness(part.ask), lease, 2.0)
     one.start()
     try:
         assert faulty.reached.wait(10), faulty.calls

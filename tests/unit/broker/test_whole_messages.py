@@ -141,14 +141,46 @@ def test_frames_of_two_channels_between_each_other_are_left_to_pika() -> None:
     assert fed(Ours, mixed, len(mixed))[0] == fed(Theirs, mixed, len(mixed))[0]
 
 
-def test_a_callback_may_end_the_connection() -> None:
+@pytest.mark.parametrize("kind", [Ours, Theirs])
+def test_a_delivery_whose_callback_fails_does_not_come_twice(kind: type[Any]) -> None:
+    calls: list[Call] = []
+    connection = kind()
+    connection.prepare(calls)
+    connection._channels[2]._consumers["two"] = fail
+    with pytest.raises(KeyboardInterrupt):
+        connection._on_data_available(message("two", 1, b"first", channel=2) + message("one", 2, b"second"))
+    connection._on_data_available(message("one", 3, b"third"))
+    assert [call[2] for call in calls] == [b"second", b"third"]
+
+
+@pytest.mark.parametrize("kind", [Ours, Theirs])
+def test_a_callback_may_cancel_its_consumer(kind: type[Any]) -> None:
+    calls: list[Call] = []
+    connection = kind()
+    connection.prepare(calls)
+    note = connection._channels[1]._consumers["one"]
+
+    def cancel(channel: Channel, *rest: Any) -> None:
+        note(channel, *rest)
+        cast(Any, channel)._cancelled.add("one")
+
+    connection._channels[1]._consumers["one"] = cancel
+    connection._on_data_available(message("one", 1, b"first") + message("one", 2, b"second"))
+    assert [call[2] for call in calls] == [b"first"]
+
+
+def fail(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_rest_is_dropped_if_the_connection_was_reset_in_a_callback() -> None:
     calls: list[Call] = []
     connection = Ours()
     connection.prepare(calls)
 
     def end(*_: object) -> None:
         calls.append(("end",))
-        connection._frame_buffer = b""  # as pika does when a connection closes
+        connection._frame_buffer = b""  # as a reset of the connection does
 
     connection._channels[1]._consumers["one"] = end
     connection._on_data_available(message("one", 1, b"first") + message("one", 2, b"second"))
