@@ -1,5 +1,6 @@
 """The primary of a PostgreSQL with a synchronous standby dies under load, and the standby is promoted."""
 
+import json
 import os
 import secrets
 import signal
@@ -69,6 +70,24 @@ def test_work_goes_on_at_the_promoted_standby_and_nothing_accepted_is_lost(trial
     audit = system.run("doctor", "--audit")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     assert max(submits, gap) < MOST_SECONDS
+
+
+def test_doctor_warns_of_a_standby_that_no_commit_waits_for(trial: Try, pair: PostgresPair) -> None:
+    system = trial(dsn=pair.dsn)
+
+    def state() -> tuple[str, str]:
+        checks = json.loads(system.run("doctor", "--json").stdout)["checks"]
+        (found,) = [check for check in checks if check["part"] == "standby"]
+        return found["state"], found["found"]
+
+    assert state()[0] == "ok"
+    with psycopg.connect(pair.primary.admin_dsn, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        connection.execute("SELECT pg_reload_conf()")
+        query = "SELECT 1 FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = ''"
+        eventually(lambda: connection.execute(query).fetchone(), 10, "no commit waits any more")
+    found, words = state()
+    assert (found, "follows, but synchronous_standby_names is empty" in words) == ("warning", True), words
 
 
 def receipts(pair: PostgresPair, store: Store) -> dict[str, Callable[[], set[str]]]:

@@ -1,10 +1,12 @@
 """A cell is what its name says, and the product's own checks find no fault in it. bin/test-matrix alone runs this."""
 
+import json
 import secrets
 from typing import Any
 
 import pika
 import psycopg
+import pytest
 from psycopg import sql
 
 from dtqs.broker.topology import QUEUE
@@ -51,6 +53,17 @@ def test_the_product_talks_to_the_servers_of_the_cell(shared: System) -> None:
     found = shared.run("doctor")
     assert found.returncode == 0, found.stdout + found.stderr
     assert ("a pooler shares the sessions" in found.stdout) == (CELL.path != DIRECT), found.stdout
+
+
+@pytest.mark.skipif(CELL.has_prepared, reason="the path keeps prepared statements")
+def test_doctor_warns_of_a_pooler_that_loses_prepared_statements(shared: System) -> None:
+    shared.change({"postgresql": {"prepared_statements": "on"}})
+    try:
+        checks = json.loads(shared.run("doctor", "--json").stdout)["checks"]
+    finally:
+        shared.change({"postgresql": {"prepared_statements": "off"}})
+    (found,) = [check for check in checks if check["part"] == "pooler"]
+    assert (found["state"], "loses prepared statements" in found["found"]) == ("warning", True), checks
 
 
 def test_an_upgrade_takes_the_path_of_the_cell_and_leaves_no_setting_in_its_sessions() -> None:

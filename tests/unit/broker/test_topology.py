@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dtqs.broker.topology import queue_arguments
+from dtqs.broker.topology import parameters, queue_arguments
 from dtqs.config import RabbitmqSection
 
 
@@ -46,3 +46,8 @@ def test_auto_is_quorum_on_a_cluster_of_a_version_with_priorities(
     section = RabbitmqSection(queue_type=queue_type, url=SecretStr(f"amqp://dtqs:secret@{hosts}:5672/dtqs"))
     arguments = queue_arguments(section, {"version": version})
     assert ("x-queue-type" in arguments, "x-max-priority" in arguments) == (is_quorum, not is_quorum)
+
+
+def test_each_host_is_tried_first_by_some_process() -> None:
+    section = RabbitmqSection(url=SecretStr("amqp://dtqs:secret@one,two,three/dtqs"))
+    assert {parameters(section, "test")[0].host for _ in range(100)} == {"one", "two", "three"}
