@@ -48,12 +48,18 @@ class Publisher:
         on_idle: Callable[[], None] = lambda: None,
         routes: Routes = NO_ROUTES,
         confirmed_bytes: int = 0,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """`confirmed_bytes`: the memory for confirmed hints that wait for `take_confirmed`. 0: nobody takes them."""
+        """`confirmed_bytes`: the memory for confirmed hints that wait for `take_confirmed`. 0: nobody takes them.
+
+        `on_wait` is called when a first hint waits for its answer, and when one is refused.
+        """
         self._is_free, self._on_idle, self._queue_by_type = is_free, on_idle, routes.by_type
+        self._on_wait = on_wait
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
         self._waiting: dict[int, list[Due]] = {}
+        self._refused: list[list[Due]] = []
         self._confirmed = ConfirmedHints(confirmed_bytes)
         self.refused_at: dict[str, float] = {}
         """When the broker last refused a hint and has kept none since, on the monotonic clock, by queue."""
@@ -62,6 +68,7 @@ class Publisher:
         declare_exchanges(channel)
         self._tag, self._confirming = 0, False
         self._waiting.clear()
+        self._refused.clear()
         channel.add_on_return_callback(self._returned)
         # Without the permission to publish, this closes the channel at once, and not a hint of a task later.
         channel.basic_publish("", NOBODY, b"")
@@ -70,6 +77,7 @@ class Publisher:
     def detach(self) -> None:
         self._channel = None
         self._waiting.clear()
+        self._refused.clear()
         self._on_idle()
 
     @property
@@ -78,10 +86,20 @@ class Publisher:
         return len(self._waiting)
 
     @property
-    def oldest(self) -> tuple[int, str] | None:
-        """The number and the queue of the oldest hint without an answer. None also during an alarm."""
-        tag = next(iter(self._waiting), None)
-        return None if tag is None or not self._is_free() else (tag, self._queue_of(self._waiting[tag]))
+    def has_refused(self) -> bool:
+        """Whether the broker has refused a hint of this channel."""
+        return bool(self._refused)
+
+    @property
+    def unkept(self) -> list[Due]:
+        """The tasks of the hints that this channel has refused, or not answered."""
+        return [due for members in (*self._refused, *self._waiting.values()) for due in members]
+
+    @property
+    def oldest(self) -> tuple[str, str] | None:
+        """A task of the oldest hint without an answer, and its queue. None also during an alarm."""
+        members = next(iter(self._waiting.values()), None)
+        return None if members is None or not self._is_free() else (members[0].task_id, self._queue_of(members))
 
     def publish_hints(self, dues: Sequence[Due]) -> int:
         """Publish as many hints as there is room for. Returns the number of their tasks."""
@@ -90,8 +108,10 @@ class Publisher:
             return 0
         if not self._confirming:
             # Only now: a worker seldom publishes hints, and a confirm of events costs it as much as publishing them.
-            self._channel.confirm_delivery(self._answered)
+            channel = self._channel
+            channel.confirm_delivery(lambda frame: self._answered(channel, frame))
             self._confirming = True
+        waited = bool(self._waiting)
         for priority, body, members in hints(dues):
             if len(self._waiting) >= WINDOW:
                 break
@@ -101,6 +121,8 @@ class Publisher:
             queue = self._queue_by_type.get(members[0].task_type, QUEUE)
             self._channel.basic_publish("", queue, body, properties, mandatory=True)
             count += len(members)
+        if self._waiting and not waited:
+            self._on_wait()
         return count
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
@@ -121,7 +143,9 @@ class Publisher:
             self._tag += self._confirming  # the channel then confirms these too
             self._channel.basic_publish(exchange, "", body)
 
-    def _answered(self, frame: Method) -> None:
+    def _answered(self, channel: Channel, frame: Method) -> None:
+        if channel is not self._channel:
+            return  # the tags of a channel that was given up
         method, tag = frame.method, frame.method.delivery_tag
         tags = list(itertools.takewhile(lambda waiting: waiting <= tag, self._waiting)) if method.multiple else [tag]
         for one in tags:
@@ -132,17 +156,25 @@ class Publisher:
                     self.refused_at.pop(self._queue_of(members), None)
             elif members:
                 self.refused_at[self._queue_of(members)] = time.monotonic()
+                self._refuse(members)
         if not self._waiting:
             self._on_idle()
+
+    def _refuse(self, members: list[Due]) -> None:
+        if len(self._refused) < WINDOW:  # the relay publishes the rest
+            self._refused.append(members)
+        self._on_wait()
 
     def _queue_of(self, members: Sequence[Due]) -> str:
         return self._queue_by_type.get(members[0].task_type, QUEUE)
 
-    def _returned(self, _: Channel, __: Basic.Return, ___: BasicProperties, body: bytes) -> None:
+    def _returned(self, channel: Channel, _: Basic.Return, __: BasicProperties, body: bytes) -> None:
         """Forget a hint that no queue took: the broker confirms it afterwards nevertheless.
 
         A keeper finds the queue missing and repairs it.
         """
+        if channel is not self._channel:
+            return
         first_id = decode_hint(body).task_ids[0]
         # A message id would find the hint, but make each delivery more expensive for a rare case.
         for tag, members in self._waiting.items():

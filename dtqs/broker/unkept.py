@@ -16,7 +16,7 @@ class UnkeptHints:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._oldest: tuple[int, str] | None = None
+        self._oldest: tuple[str, str] | None = None
 
     def look(self) -> list[str]:
         """Return the queues. A hint counts if it had no answer at the last look either, some seconds ago."""

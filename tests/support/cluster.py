@@ -75,6 +75,12 @@ class RabbitmqCluster:
         line = next(line for line in text.splitlines() if line.split("\t")[0] == QUEUE)
         return next(node for node in self.nodes if node.node in line)
 
+    def holder(self, vhost: str, connection: str) -> PrivateRabbitmq:
+        """Return the node of the connection with this name."""
+        text = self.nodes[0].ctl("list_connections", "-p", vhost, "pid", "client_properties", "--no-table-headers")
+        line = next(line for line in text.splitlines() if f'"{connection}"' in line)
+        return next(node for node in self.nodes if node.node in line)
+
     def lead(self, vhost: str, node: PrivateRabbitmq) -> None:
         """Make a node the leader of the quorum queue."""
         key = f'rabbit_misc:r(<<"{vhost}">>, queue, <<"{QUEUE}">>)'

@@ -1,0 +1,155 @@
+"""Hints that a channel refuses, or leaves without an answer, are published again on a new one."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from pika.channel import Channel
+from pika.frame import Method
+from pika.spec import Basic
+
+from dtqs.broker.publishing import SILENT_SECONDS, PublishingLine
+from dtqs.config import RabbitmqSection
+from dtqs.event import decode_hint
+from dtqs.task import Due
+from dtqs.uuid7 import uuid7
+
+
+class Timers:
+    """A loop that opens nothing. `pass_time` calls what waits for its time."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.waiting.append((seconds, call))
+
+    def pass_time(self) -> list[float]:
+        waiting, self.waiting = self.waiting, []
+        for _, call in waiting:
+            call()
+        return [seconds for seconds, _ in waiting]
+
+
+class Published:
+    """A channel that notes the tasks of the hints published on it, and answers when the test wants it."""
+
+    def __init__(self) -> None:
+        self.task_ids: list[str] = []
+        self.is_open = True
+        self._answer: Callable[[Method], None] = lambda _: None
+
+    def exchange_declare(self, *_: object, **__: object) -> None: ...
+    def add_on_return_callback(self, _: object) -> None: ...
+
+    def confirm_delivery(self, answer: Callable[[Method], None]) -> None:
+        self._answer = answer
+
+    def basic_publish(self, _: str, key: str, body: bytes, *__: object, **___: object) -> None:
+        if key == "task_queue":
+            self.task_ids += decode_hint(body).task_ids
+
+    def answer(self, tag: int) -> None:
+        self._answer(Method(1, Basic.Ack(tag, multiple=False)))
+
+    def refuse(self, tag: int) -> None:
+        self._answer(Method(1, Basic.Nack(tag, multiple=False)))
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture
+def loop() -> Timers:
+    return Timers()
+
+
+class Line(PublishingLine):
+    """A line whose connection opens each channel when the test calls `open`."""
+
+    def __init__(self, loop: Timers) -> None:
+        super().__init__(cast(Any, loop), RabbitmqSection(), "test")
+        self.connection.state = "connected"
+        self.reopened = 0
+        cast(Any, self.connection).reopen_channel = self._reopen
+        self.asked: list[bool] = []
+
+    def open(self) -> Published:
+        published = Published()
+        self.connection.channel = cast(Channel, published)
+        self._attach(cast(Channel, published))
+        return published
+
+    def publish(self, *task_ids: str) -> None:
+        self.publish_and_wait([Due(task_id, "echo", False, 5, "") for task_id in task_ids], self.asked.append)
+
+    def _reopen(self) -> None:
+        self.reopened += 1
+
+
+def test_a_silent_channel_is_given_up_and_its_hints_are_published_again(loop: Timers) -> None:
+    line, tasks = Line(loop), [uuid7() for _ in range(3)]
+    first = line.open()
+    line.publish(*tasks)
+    assert (loop.pass_time(), line.reopened) == ([SILENT_SECONDS], 1)
+    later = uuid7()
+    line.publish(later)  # the new channel is not open yet
+    second = line.open()
+    assert (second.task_ids, first.is_open) == ([*tasks, later], False)
+    first.answer(1)
+    assert line.publisher.waiting == 4, "a late answer on the first channel means nothing here"
+    for tag in range(1, 5):
+        second.answer(tag)
+    assert (line.publisher.waiting, line.asked) == (0, [True, True])
+
+
+def test_refused_hints_are_published_again_on_a_new_channel(loop: Timers) -> None:
+    line, tasks = Line(loop), [uuid7() for _ in range(3)]
+    first = line.open()
+    line.publish(*tasks)
+    first.answer(1)
+    first.refuse(2)
+    first.refuse(3)
+    assert line.asked == [True], "a keeper does not wait for the second try"
+    assert (loop.pass_time(), line.reopened) == ([SILENT_SECONDS], 1)
+    second = line.open()
+    assert (second.task_ids, first.is_open) == (tasks[1:], False)
+    second.answer(1)
+    second.answer(2)
+    loop.pass_time()
+    assert (line.publisher.waiting, line.publisher.has_refused, line.reopened, loop.waiting) == (0, False, 1, [])
+
+
+def test_a_channel_that_answers_stays(loop: Timers) -> None:
+    line = Line(loop)
+    channel = line.open()
+    line.publish(uuid7())
+    line.publish(uuid7())
+    channel.answer(1)
+    assert loop.pass_time() == [SILENT_SECONDS]
+    channel.answer(2)
+    assert (loop.pass_time(), loop.waiting, line.reopened) == ([SILENT_SECONDS], [], 0)
+
+
+def test_a_queue_that_is_down_for_long_costs_fewer_and_fewer_channels(loop: Timers) -> None:
+    line, task = Line(loop), uuid7()
+    line.open()
+    line.publish(task)
+    pauses = list[float]()
+    for _ in range(9):
+        pauses += loop.pass_time()
+        assert line.open().task_ids == [task]
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    line._lost()
+    line.open()
+    line.publish(task)
+    assert loop.pass_time()[-1] == SILENT_SECONDS, "a new connection begins anew"
+
+
+def test_an_alarm_is_no_silence(loop: Timers) -> None:
+    line = Line(loop)
+    line.open()
+    line.publish(uuid7())
+    line.connection.state = "blocked"
+    loop.pass_time()
+    assert line.reopened == 0
