@@ -47,6 +47,10 @@ class SharedMemory:
         return self.board, self.marks, self.words
 
 
+_SETTLER_SECONDS = 3600.0
+"""Longer than the supervisor waits for a child that only settles deaths."""
+
+
 class ChildChannels:
     """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
 
@@ -93,8 +97,11 @@ class ChildChannels:
         for descriptor in memory.descriptors if memory else ():
             os.close(descriptor)
 
-    def start_of(self, slot: SlotState) -> ChildStart:
-        """Return the start values of the next child of this slot."""
+    def start_of(self, slot: SlotState, settler: bool = False) -> ChildStart:
+        """Return the start values of the next child of this slot. A `settler` takes no task until it is asked to end.
+
+        Otherwise it could begin the task that it gives back, before its signal arrives.
+        """
         self._words.clear(slot.index)
         parent = os.getpid()
         return ChildStart(
@@ -106,7 +113,7 @@ class ChildChannels:
             parent_alive=lambda: os.getppid() == parent,
             former=self._former,
             last_words=functools.partial(self._words.say, slot.index),
-            wait_seconds=slot.restart.wait_seconds,
+            wait_seconds=_SETTLER_SECONDS if settler else slot.restart.wait_seconds,
             board=self._scoreboard.records,
             given_up=self._read_given_up,
             note=functools.partial(self._words.say, self._records - 1),

@@ -47,7 +47,7 @@ class Filling:
 
     def _fork(self, slot: SlotState, now: float, settler: bool) -> Child | None:
         try:
-            pid = spawn(slot.spec, self._channels.start_of(slot), self._leave_to_parent, self._lock.folder)
+            pid = spawn(slot.spec, self._channels.start_of(slot, settler), self._leave_to_parent, self._lock.folder)
         except OSError as error:
             self._roster.not_filled(slot, now, settler)
             logger.error("fork failed", extra={"child": slot.spec.name, "reason": str(error)})

@@ -120,8 +120,8 @@ class Worker:
         self._beat.start()
         self._seat.slot.state(ChildState.READY)
         self._finisher.announce(settled, ())
-        self._drain.wait(self._seat.wait_seconds)
-        self._link.consume(self._pace.prefetch)
+        if not self._drain.wait(self._seat.wait_seconds):
+            self._link.consume(self._pace.prefetch)
         while not self._drain.requested:
             self._turn()
             if worn := self._wear.reason:
