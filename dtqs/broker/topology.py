@@ -44,12 +44,11 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
 
 def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the arguments of the task queue for a broker with these properties."""
-    version = _major_version(server_properties or {})
     if not is_quorum(section, server_properties):
         return {"x-max-priority": 10}
     # Workers often return hints, and a quorum queue counts that. From 4.0 on it drops a message after 20 returns, and
     # -1 forbids that. Before 4.0 it has no limit, and -1 would drop a message at its first return.
-    limit = {"x-delivery-limit": -1} if version >= 4 else {}
+    limit = {"x-delivery-limit": -1} if _major_version(server_properties or {}) >= 4 else {}
     return {"x-queue-type": "quorum", **limit}
 
 

@@ -8,6 +8,8 @@ from dtqs.config import SupervisorSection
 from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.supervisor import NodeLock
 from dtqs.supervisor.channels import ChildChannels, places_of, records_for
+from dtqs.supervisor.filling import Filling
+from dtqs.supervisor.phase import Phase
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.rolling import Rolling
 from dtqs.supervisor.roster import Roster
@@ -110,3 +112,21 @@ def test_without_a_free_slot_it_waits_for_leaving_children_and_says_so(scene: Sc
     assert scene.rolling.stuck(170.0) == (
         "no step for 70 s: default/0 waits for room in the scoreboard: 0 leaving children finish their tasks"
     )
+
+
+@pytest.mark.parametrize(("phase", "takes_tasks"), [(Phase.RUNNING, True), (Phase.DRAINING, False)])
+def test_a_child_that_only_settles_deaths_takes_no_task(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, phase: Phase, takes_tasks: bool
+) -> None:
+    """It could begin the task that it has given back, in the time until its signal comes."""
+    starts: list[ChildStart] = []
+
+    def note(_: ChildSpec, start: ChildStart, *__: object) -> int:
+        starts.append(start)
+        return NOBODY + 9
+
+    monkeypatch.setattr("dtqs.supervisor.filling.spawn", note)
+    first = scene.roster.slots[0]
+    scene.die_of_a_task(first, SINCE)
+    Filling(SECTION, scene.roster, scene.channels, scene.lock, ()).turn(phase, SINCE + 60)
+    assert [start.wait_seconds < SECTION.leaving_seconds for start in starts] == [takes_tasks]
