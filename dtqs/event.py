@@ -1,15 +1,17 @@
-"""Encode and decode the messages in RabbitMQ; pure. A message that does not decode is a dead letter.
+"""Encode and decode the messages in RabbitMQ. A hint names due tasks, an event changed ones, a cancel cancelled ones.
 
-Anybody who may publish to RabbitMQ can forge a message, so a message only makes its reader look into PostgreSQL:
-a hint names tasks that may be due, an event tasks that changed (a whole batch in one message), a cancel cancelled ones.
+Anybody who may publish to RabbitMQ can forge a message, so a message only makes its reader look into PostgreSQL.
+Only outcomes with a signature (event_seal.py) are taken from an event.
 """
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, fields, replace
 
 import orjson
 
 from dtqs.errors import DtqsError
+from dtqs.json_value import loads
+from dtqs.task import TaskRecord, task_record
 from dtqs.uuid7 import is_uuid
 
 HINT_LIMIT = 50
@@ -23,6 +25,12 @@ LEVELS = ("debug", "info", "warning", "error")
 
 LogRef = tuple[int | None, str, str]
 """(log id, task id, event): a log row as an event message carries it. No row has the id None."""
+
+SealedRow = tuple[str, str, str]
+"""(signature, "", outcomes): the last row of a message that carries outcomes. Readers of older versions skip it."""
+
+_SEALED = ""
+_RECORD_FIELDS = len(fields(TaskRecord))
 
 
 class DeadLetter(DtqsError):
@@ -40,11 +48,15 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """One change of one task. `log_id` is missing if it has no log row, as the claim of a light task."""
+    """One change of one task. `log_id` is missing if it has no log row, as the claim of a light task.
+
+    With an `outcome`, the event is the end of the task, and its log has no other row.
+    """
 
     task_id: str
     event: str
     log_id: int | None = None
+    outcome: TaskRecord | None = None
 
 
 def encode_hint(task_type: str, light: bool, task_ids: Sequence[str]) -> bytes:
@@ -69,21 +81,44 @@ def decode_hint(body: bytes) -> Hint:
     return hint
 
 
-def encode_events(events: Sequence[LogRef]) -> bytes:
+def sealed_row(signature: str, outcomes: str) -> SealedRow:
+    return signature, _SEALED, outcomes
+
+
+def encode_events(events: Sequence[LogRef | SealedRow]) -> bytes:
     return orjson.dumps(events)
 
 
-def decode_events(body: bytes, wanted: Container[str]) -> list[TaskEvent]:
-    """Return the events of the wanted tasks. An API process receives all events and watches few. Raises DeadLetter."""
+def decode_events(
+    body: bytes, wanted: Container[str], is_genuine: Callable[[str, str], bool] = lambda signature, outcomes: False
+) -> list[TaskEvent]:
+    """Return the events of the wanted tasks. An API process receives all events and watches few. Raises DeadLetter.
+
+    `is_genuine` judges the signature of outcomes.
+    """
     try:
-        events = [
-            TaskEvent(task_id, event, log_id) for log_id, task_id, event in orjson.loads(body) if task_id in wanted
-        ]
+        rows = orjson.loads(body)
+        events = [TaskEvent(task_id, event, log_id) for log_id, task_id, event in rows if task_id in wanted]
     except (ValueError, TypeError) as error:
         raise DeadLetter("not an event message") from error
     if not all(type(event.event) is str and (event.log_id is None or type(event.log_id) is int) for event in events):
         raise DeadLetter("not an event message")
-    return events
+    if not events or rows[-1][1] != _SEALED:
+        return events
+    signature, _, text = rows[-1]
+    if type(signature) is not str or type(text) is not str or not is_genuine(signature, text):
+        return events
+    outcomes = _outcomes(text)
+    return [replace(event, outcome=outcomes.get(event.task_id)) for event in events]
+
+
+def _outcomes(text: str) -> dict[str, TaskRecord]:
+    """Return the records of a genuine text, by task. A version with other fields may have written it."""
+    try:
+        records = [tuple(each.values()) for each in loads(text)]
+        return {columns[0]: task_record(columns) for columns in records if len(columns) == _RECORD_FIELDS}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def encode_cancel(task_ids: Sequence[str]) -> bytes:

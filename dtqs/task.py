@@ -1,6 +1,7 @@
 """A task: its states, its limits, and the values that submit, claim and finish exchange."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,3 +121,9 @@ class TaskRecord:
     finished_at: str | None
     submitted_by: str | None = field(default=None, repr=False)
     request_id: str | None = None
+
+
+def task_record(columns: Sequence[Any]) -> TaskRecord:
+    """Return a record from the columns of `record.part.sql`."""
+    values: tuple[Any, ...] = (*columns[:2], Status(columns[2]), *columns[3:9], tuple(columns[9]), *columns[10:])
+    return TaskRecord(*values)

@@ -53,8 +53,10 @@ class ApiLink:
         watched: Collection[str],
         on_events: Callable[[list[TaskEvent]], None],
         routes: Routes = NO_ROUTES,
+        is_genuine: Callable[[str, str], bool] = lambda signature, outcomes: False,
     ) -> None:
-        self._watched, self._on_events = watched, on_events
+        """`is_genuine` judges the signature of outcomes in an event."""
+        self._watched, self._on_events, self._is_genuine = watched, on_events, is_genuine
         loop = _GeventLoop()
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
         line = PublishingLine(loop, section, f"{name} publishes", routes, CONFIRMED_BYTES)
@@ -128,7 +130,7 @@ class ApiLink:
         if not self._watched:
             return  # without watchers the message of a batch must cost next to nothing
         try:
-            events = decode_events(body, self._watched)
+            events = decode_events(body, self._watched, self._is_genuine)
         except DeadLetter:
             logger.error("dead letter dropped", extra={"size_bytes": len(body)})
             return

@@ -14,7 +14,7 @@ from pika.spec import Basic
 
 from dtqs.broker.topology import CONTROL, EVENTS, NOBODY, PERSISTENT, QUEUE, declare_exchanges
 from dtqs.confirmed import Confirmed, ConfirmedHints
-from dtqs.event import HINT_LIMIT, LogRef, decode_hint, encode_cancel, encode_events, encode_hint
+from dtqs.event import HINT_LIMIT, LogRef, SealedRow, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
@@ -125,7 +125,7 @@ class Publisher:
             self._on_wait()
         return count
 
-    def publish_events(self, rows: Sequence[LogRef]) -> None:
+    def publish_events(self, rows: Sequence[LogRef | SealedRow]) -> None:
         """Tell all API processes to look again. A lost event only delays a stream."""
         for start in range(0, len(rows), _EVENTS_PER_MESSAGE):
             self._tell(EVENTS, encode_events(rows[start : start + _EVENTS_PER_MESSAGE]))

@@ -20,7 +20,7 @@ from dtqs.broker.topology import CONTROL, QUEUE, declare_exchanges
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
-from dtqs.event import DeadLetter, LogRef, decode_cancel
+from dtqs.event import DeadLetter, LogRef, SealedRow, decode_cancel
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
@@ -110,7 +110,7 @@ class WorkerLink:
         self._loop.call(lambda: self._publisher.publish_events(rows))
         self._loop.release()
 
-    def publish_events_now(self, rows: Sequence[LogRef]) -> None:
+    def publish_events_now(self, rows: Sequence[LogRef | SealedRow]) -> None:
         """Publish events at once, in the calling thread. Not from an attempt, which may be interrupted anywhere."""
         self._loop.now(lambda: self._publisher.publish_events(rows))
 

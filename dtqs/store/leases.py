@@ -13,12 +13,12 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database, Run
-from dtqs.store.driver.statements import array, text_array
+from dtqs.store.driver.statements import array, lived_since, text_array
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 
 _NO_FILES = "[]"
-_FEW = 4
+FEW = 4
 """Tasks of a claim or a finish. For more tasks the driver's cursor reads the rows faster."""
 
 
@@ -40,7 +40,9 @@ class Leases:
         Raises StoreUnavailable.
         """
         self.claim(worker_id, uuid7(), ())
-        self.finish(uuid7(), [Settlement(worker_id, Kind.COMPLETED, "{}")])
+        settlement = Settlement(worker_id, Kind.COMPLETED, "{}")
+        self.complete_told(uuid7(), [settlement])
+        self.finish(uuid7(), [settlement])
 
     def claim(self, worker_id: str, lease_id: str, task_ids: Sequence[str]) -> tuple[list[Claimed], list[LogRef]]:
         """Take the named tasks that are due into a new lease. Returns also the log rows of heavy tasks.
@@ -48,7 +50,7 @@ class Leases:
         Raises StoreUnavailable. Even then the claim may have happened; the next heartbeat finds its lease.
         """
         claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
-        rows = self._database.run_once("claim", claimed, few=len(task_ids) <= _FEW)
+        rows = self._database.run_once("claim", claimed, few=len(task_ids) <= FEW)
         return [Claimed(*row[:9]) for row in rows], [
             (row[9], row[0], "in_progress") for row in rows if row[9] is not None
         ]
@@ -61,14 +63,20 @@ class Leases:
         Returns no rows if the lease is gone. Raises StoreUnavailable.
         """
         if settlements and all(s.kind is Kind.COMPLETED and not s.files for s in settlements):
-            completed = {
-                "lease_id": lease_id,
-                "ids": array([s.task_id for s in settlements]),
-                "values": text_array([s.value for s in settlements]),
-            }
-            if rows := self._database.run("complete", completed, deadline, few=len(settlements) <= _FEW):
+            completed = _completed(lease_id, settlements)
+            if rows := self._database.run("complete", completed, deadline, few=len(settlements) <= FEW):
                 return rows
         return self._database.run("finish", self._settled(lease_id, settlements), deadline)
+
+    def complete_told(self, lease_id: str, settlements: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
+        """End a lease as `finish`, if all its tasks are light, few and completed. Return also outcomes for the event.
+
+        Each is the record of a task as JSON, if the log of that task has no other row. No rows: the lease is gone or
+        holds other tasks. Raises StoreUnavailable.
+        """
+        since = lived_since(s.task_id for s in settlements)
+        rows = self._database.run("complete_told", _completed(lease_id, settlements) | {"since": since}, few=True)
+        return [row[:3] for row in rows], [row[3] for row in rows if row[3] is not None]
 
     def finish_part(
         self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]
@@ -194,6 +202,14 @@ class Leases:
             "grace": self._grace,
             "files": orjson.dumps(files).decode() if files else _NO_FILES,
         }
+
+
+def _completed(lease_id: str, settlements: Sequence[Settlement]) -> dict[str, object]:
+    return {
+        "lease_id": lease_id,
+        "ids": array([s.task_id for s in settlements]),
+        "values": text_array([s.value for s in settlements]),
+    }
 
 
 _UNKNOWN = error_json(EffectUnknown("the attempt was ended"), transient=False)

@@ -9,10 +9,9 @@ from typing import Any
 
 from dtqs.errors import NotFound
 from dtqs.store.backlog import FIRST_ID
-from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, lived_since
-from dtqs.task import OUTCOMES, Status, TaskRecord
+from dtqs.task import OUTCOMES, Status, TaskRecord, task_record
 
 LOOK_LIMIT, FAR_LIMIT, SCATTERED_LIMIT = 1000, 10_000, 4000
 """Most rows that are read for a page of a listing: the first number, and if few of them match the second one. The third
@@ -123,7 +122,7 @@ class Reads:
 
     def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
         """Return the tasks that exist, in the given order. Raises StoreUnavailable."""
-        rows = {row[0]: _record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
+        rows = {row[0]: task_record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
@@ -136,7 +135,7 @@ class Reads:
         rows = self._database.run(
             "read_ended", _by_ids(list(positions), after=_after(positions), most_bytes=most_bytes)
         )
-        return [(_record(row[:-1]), row[-1] <= 1) for row in rows]
+        return [(task_record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
         """Return the states of the tasks that exist, in the given order. Raises StoreUnavailable.
@@ -275,8 +274,3 @@ def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live:
     return Violation(
         task_id, f"no outcome, and in {backlog} backlog rows and {held} leases, {live} of them of living workers"
     )
-
-
-def _record(row: Row) -> TaskRecord:
-    values: tuple[Any, ...] = (row[0], row[1], Status(row[2]), *row[3:9], tuple(row[9]), *row[10:])
-    return TaskRecord(*values)

@@ -1,6 +1,7 @@
 """Rows of workers and counters of all processes: register, beat, count, and the facts to judge a worker dead."""
 
 import dataclasses
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ import orjson
 
 from dtqs.errors import WorkerDied
 from dtqs.event import LogRef
+from dtqs.event_seal import KEY_BYTES
 from dtqs.scoreboard import Death
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, text_array
@@ -81,6 +83,11 @@ class Workers:
     def beat(self, worker_id: str, report: WorkerReport) -> bool:
         """Write a heartbeat. False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
         return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
+
+    def event_key(self) -> bytes:
+        """Return the key that signs outcomes in events. Raises StoreUnavailable."""
+        ((key,),) = self._database.run("event_key", {"offered": secrets.token_hex(KEY_BYTES)})
+        return bytes.fromhex(key)
 
     def retire(self, worker_id: str) -> list[LogRef]:
         """Mark an idle worker dead at its regular end. Raises StoreUnavailable.

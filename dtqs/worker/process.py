@@ -112,7 +112,7 @@ class Worker:
             self._seat.last_words(too_low)
             return os.EX_CONFIG
         settled = startup.settle_deaths(self._totals)
-        if not startup.register(self._lease):
+        if not startup.register(self._lease, self._finisher.seal):
             return os.EX_OK
         # after the fork, and before there is a thread that a child of an attempt could miss while it imports
         self._traces = worker_traces(self._config.trace, self._identity.worker_id, self._totals.tally)

@@ -6,11 +6,15 @@ from typing import Any
 
 import httpx
 import orjson
+import pika
 import pytest
 
+from dtqs.broker.topology import EVENTS
 from dtqs.client import Client
 from dtqs.client import client as client_module
-from tests.support.fix_api import NewKey, Received, parse
+from dtqs.event import encode_events
+from dtqs.event_seal import KEY_BYTES, EventSeal
+from tests.support.fix_api import NewKey, Received, parse, watch
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
@@ -133,3 +137,18 @@ def _has_room(system: System) -> bool:
     answer = system.client.post("/submit", json=echo(delay_seconds=600), headers={"Prefer": "wait=1"})
     assert answer.status_code == 202
     return "preference-applied" in answer.headers
+
+
+def test_a_forged_event_shows_no_outcome(shared: System) -> None:
+    """Anybody who may publish to RabbitMQ can send an event; only the row has the outcome."""
+    task_id = shared.submit(delay_seconds=600)
+    stream = watch(shared.client, [task_id])
+    stream.wait_for("status")
+    forged = orjson.dumps(shared.task(task_id) | {"status": "completed", "result": "forged", "submitted_by": None})
+    seal = EventSeal()
+    seal.learn(b"a guess".ljust(KEY_BYTES))
+    with pika.BlockingConnection(pika.URLParameters(shared.amqp_url)) as connection:
+        body = encode_events([(1, task_id, "completed"), seal.row([forged.decode()])])
+        connection.channel().basic_publish(EVENTS, "", body)
+    shared.client.post(f"/tasks/{task_id}/cancel")
+    assert stream.wait_end(5).names == ["status", "cancelled"]

@@ -9,13 +9,15 @@ import pytest
 from falcon.testing import create_environ
 
 from dtqs.api.stream.following import SubmitFollowing
+from dtqs.api.stream.frames import final
 from dtqs.api.stream.hub import Hub
 from dtqs.config import ApiSection
 from dtqs.errors import Invalid
-from dtqs.event import TaskEvent
+from dtqs.event import TaskEvent, decode_events, encode_events
+from dtqs.event_seal import EventSeal
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import World
+from tests.support.fix_store import World, settled
 
 WAIT, STREAM = {"Prefer": "wait=5"}, {"Accept": "text/event-stream"}
 
@@ -105,6 +107,60 @@ def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
     hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in ids])
     hub._read_all(set())
     assert not hub.watched
+
+
+def ended(world: World, task_id: str) -> TaskEvent:
+    """Let the task end as a worker's event tells it, with its outcome."""
+    rows, (outcome,) = world.store.leases.complete_told(world.claim(world.worker(), [task_id]), settled([task_id]))
+    seal = EventSeal()
+    seal.learn(world.store.workers.event_key())
+    (event,) = decode_events(encode_events([*rows, seal.row([outcome])]), {task_id}, seal.is_genuine)
+    assert event.outcome is not None
+    return event
+
+
+@pytest.mark.parametrize("headers", [WAIT, STREAM])
+def test_an_outcome_that_its_event_carries_is_not_read(
+    world: World, hub: Hub, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = new(2)
+    submits = SubmitFollowing(world.store.reads, hub, ApiSection())
+    followed = [submits.begin(request(headers), [task]) for task in tasks]
+    world.store.tasks.insert(tasks)
+    for one in followed:
+        assert one
+        assert one._watcher
+        hub.ready(one._watcher)
+    hub._read_all(set())
+    with monkeypatch.context() as patched:
+        patched.setattr(hub, "_reads", None)
+        hub.on_events([ended(world, task.task_id) for task in tasks])
+        hub._read_all(set())
+    assert not hub.watched
+    for one, task in zip(followed, tasks, strict=True):
+        assert one
+        assert one._watcher
+        (frame,) = one._watcher.queue
+        assert frame == final(world.store.reads.task(task.task_id))
+
+
+def test_an_outcome_without_room_is_read_later(world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    (task,) = new()
+    first, full = (SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), [task]) for _ in range(2))
+    world.store.tasks.insert([task])
+    assert first
+    assert first._watcher
+    assert full
+    assert full._watcher
+    hub.ready(first._watcher)
+    hub.on_events([ended(world, task.task_id)])
+    assert len(first._watcher.queue) == 1
+    hub._read_all(set())
+    assert not full._watcher.queue
+    hub.ready(full._watcher)
+    hub._read_all(set())
+    assert [frame.event for frame in full._watcher.queue] == ["completed"]
+    assert len(first._watcher.queue) == 1, "no second final event"
 
 
 def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dtqs.event import decode_events, encode_events, sealed_row
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import OutputFile
 from dtqs.uuid7 import uuid7
@@ -47,6 +48,48 @@ def test_completed_tasks_keep_their_own_results_in_any_order(world: World) -> No
         )
         assert sorted(ref[1:] for ref in refs) == [(task, "completed") for task in tasks]
         assert [world.store.reads.task(task).result for task in tasks] == [{"of": task} for task in tasks]
+    world.check()
+
+
+ODD = '{"b": 1.10, "a": [1e0, 123456789012345678901, "\\u00e9", {"x": null, "x": 2}]}'
+
+
+def test_the_told_outcomes_are_the_records_that_readers_get(world: World) -> None:
+    """Their text goes into events, in place of a read."""
+    fields = {"payload": ODD, "tags": ("x", "y z"), "priority": 7, "origin": "a-request 00-trace"}
+    tasks = [*world.submit(2, **fields), *world.submit(2)]
+    lease = world.claim(world.worker(), tasks)
+    rows, outcomes = world.store.leases.complete_told(lease, settled(tasks, value=ODD))
+    ids = {task_id: log_id for log_id, task_id, _ in rows}
+    assert ids == {task: world.store.reads.logs(task)[-1].log_id for task in tasks}
+    assert {event for _, _, event in rows} == {"completed"}
+    body = encode_events([*rows, sealed_row("", f"[{','.join(outcomes)}]")])
+    events = decode_events(body, set(tasks), lambda *_: True)
+    assert {event.task_id: event.outcome for event in events} == {one: world.store.reads.task(one) for one in tasks}
+    assert world.value("SELECT count(*) FROM leases") == 0
+    world.check()
+
+
+def test_an_outcome_is_told_only_if_it_is_the_only_row_of_its_log(world: World) -> None:
+    """A stream must send the rows before it first."""
+    new, given_back = world.submit(2)
+    world.run([given_back], Kind.UNSPENT)
+    world.make_due([given_back])
+    lease = world.claim(world.worker(), [new, given_back])
+    rows, (outcome,) = world.store.leases.complete_told(lease, settled([new, given_back]))
+    assert sorted(task_id for _, task_id, _ in rows) == sorted([new, given_back])
+    assert new in outcome
+    world.check()
+
+
+def test_a_lease_that_is_gone_or_holds_other_tasks_is_not_told(world: World) -> None:
+    tasks, worker = world.submit(2), world.worker()
+    lease = world.claim(worker, tasks)
+    assert world.store.leases.complete_told(lease, settled(tasks[:1])) == ([], [])
+    assert world.statuses(tasks) == ["in_progress"] * 2
+    world.store.leases.reclaim(worker, DIED)
+    assert world.store.leases.complete_told(lease, settled(tasks)) == ([], [])
+    assert world.statuses(tasks) == ["pending"] * 2
     world.check()
 
 

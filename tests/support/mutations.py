@@ -69,7 +69,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "complete.sql",
+        "completed.part.sql",
         (
             "DELETE FROM leases WHERE id = %(lease_id)s::uuid AND task_ids = %(ids)s::text::uuid[]"
             " RETURNING worker_id, started_at",
@@ -88,7 +88,16 @@ MUTATIONS = [
         ("settlement.value::json", "task.payload"),
         ("finished_at = now(), ", ""),
         (" AND task.outcome IS NULL", ""),
+    ),
+    *_of("complete.sql", ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id")),
+    *_of(
+        "complete_told.sql",
         ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id"),
+        (" WHERE log.task_id = task.id AND {lived log.at}", ""),
+        (
+            "CASE WHEN NOT EXISTS (SELECT FROM logs log WHERE log.task_id = task.id AND {lived log.at}) THEN",
+            "CASE WHEN true THEN",
+        ),
     ),
     *_of(
         "finish.sql",

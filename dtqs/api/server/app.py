@@ -40,6 +40,7 @@ from dtqs.api.web.login import SessionResource
 from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config, types_of
+from dtqs.event_seal import EventSeal
 from dtqs.files import FileSpace
 from dtqs.metrics.page import MetricsPage
 from dtqs.operations import Notices, Operations
@@ -74,6 +75,7 @@ class AppParts:
     intake: Intake
     limits: SubmitLimits
     examiner: Examiner
+    seal: EventSeal
     metrics: MetricsPage
 
 

@@ -19,6 +19,7 @@ from dtqs.api.submit.gather import Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreUnavailable
+from dtqs.event_seal import EventSeal
 from dtqs.store.workers import ProcessTotals, Workers
 from dtqs.uuid7 import uuid7
 
@@ -37,10 +38,14 @@ class Chores:
         fitness: Fitness,
         lease: LeaseSection,
         last_seconds: float,
+        seal: EventSeal,
         presence: Callable[[], None] = lambda: None,
     ) -> None:
-        """`presence` notes the values that a heartbeat stores. `last_seconds`: the time limit of the last totals."""
-        self._last_seconds = last_seconds
+        """`presence` notes the values that a heartbeat stores. `last_seconds`: the time limit of the last totals.
+
+        `seal` gets the database's key.
+        """
+        self._last_seconds, self._seal = last_seconds, seal
         self._gather, self._hinting, self._hub, self._workers, self._totals, self._fitness = (
             gather,
             hinting,
@@ -80,6 +85,7 @@ class Chores:
             self._put_off()
             if time.monotonic() >= count_at:
                 self._look_at_schema()
+                self._learn_key()
                 self._count()
                 count_at = time.monotonic() + self._heartbeat_seconds
 
@@ -111,6 +117,16 @@ class Chores:
             pass  # writing the totals, which follows, logs it
         except Exception:  # as above
             logger.exception("the schema's version cannot be checked")
+
+    def _learn_key(self) -> None:
+        if self._fitness.refusal is not None or not self._seal.is_wanting:
+            return
+        try:
+            self._seal.learn(self._workers.event_key())
+        except StoreUnavailable:
+            pass  # writing the totals, which follows, logs it
+        except Exception:  # as above
+            logger.exception("the key of the events cannot be read")
 
     def _count(self, ends: bool = False) -> None:
         if self._fitness.refusal is not None:

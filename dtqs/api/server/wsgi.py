@@ -30,6 +30,7 @@ from dtqs.config import Config, load
 from dtqs.config_file import find
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
+from dtqs.event_seal import EventSeal
 from dtqs.files import FileSpace
 from dtqs.metrics.page import MetricsPage
 from dtqs.processors.catalog import Catalog
@@ -88,7 +89,7 @@ class Service:
         self._chores = Chores(
             parts.gather, parts.hinting, parts.hub, parts.store.workers, parts.totals, parts.fitness, config.lease,
             min(_LAST_TOTALS_SECONDS, config.api.shutdown_seconds / _PART_FOR_TOTALS),
-            Presence(parts.totals.tally, parts.hub, parts.gather, parts.link).note,
+            parts.seal, Presence(parts.totals.tally, parts.hub, parts.gather, parts.link).note,
         )  # fmt: skip
         parts.examiner.start()
         parts.store.start()
@@ -136,8 +137,8 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
     totals = ProcessTotals(routes=config.routes.text)
     store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
     fitness = Fitness(store.database.schema_refusal)
-    hub = Hub(store.reads, config.api.reread_seconds)
-    link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes)
+    hub, seal = Hub(store.reads, config.api.reread_seconds), EventSeal()
+    link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes, seal.is_genuine)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)
     reader = SystemReader(store, config.rabbitmq, f"{NAME} overview", config.routes)
@@ -165,6 +166,7 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
         intake,
         limits,
         examiner,
+        seal,
         MetricsPage(store, f"{NAME} metrics", reader.look, catalog.names(), lambda: gevent.sleep(0), config.routes),
     )
 

@@ -1,4 +1,7 @@
-"""One reader for all streams of a process. Events only wake it; it reads the news itself, from PostgreSQL."""
+"""One reader for all streams of a process. An event wakes it, and it reads the news from PostgreSQL.
+
+Only an outcome that an event carries is not read.
+"""
 
 import logging
 import time
@@ -7,7 +10,7 @@ from collections.abc import Iterable, KeysView
 import gevent
 from gevent.event import Event as Wake
 
-from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.frames import StreamFrame, final
 from dtqs.api.stream.reading import read_news
 from dtqs.api.stream.registry import TASKS_PER_TURN, Registry
 from dtqs.api.stream.watcher import Watcher
@@ -87,9 +90,13 @@ class Hub:
     def on_events(self, events: list[TaskEvent]) -> None:
         """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
         # the claim of a light task writes no log row, so there is nothing to read
-        logged = [event for event in events if event.log_id is not None]
+        logged = [event for event in events if event.log_id is not None and not self._is_finished(event)]
         self._announced.update(event.task_id for event in logged if event.event in OUTCOMES)
         self._note_news(event.task_id for event in logged)
+
+    def _is_finished(self, event: TaskEvent) -> bool:
+        """Finish a task with the outcome in its event. False: some stream has no room, or the event has no outcome."""
+        return event.outcome is not None and self._registry.finish_all(final(event.outcome))
 
     def _note_news(self, task_ids: Iterable[str]) -> None:
         self._registry.note_news(task_ids)

@@ -66,6 +66,13 @@ class Registry:
             watcher.put(frame)
             self._unwatch(watcher, frame.task_id)
 
+    def finish_all(self, frame: StreamFrame) -> bool:
+        """Give the final event to all streams of its task that have room. Return whether that is all of them."""
+        for watcher in list(self.watchers(frame.task_id)):
+            if watcher.has_room:
+                self.finish(watcher, frame)
+        return not self.watchers(frame.task_id)
+
     def end_streams(self) -> None:
         for watcher in list(self._all):
             watcher.leave()

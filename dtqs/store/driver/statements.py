@@ -1,5 +1,5 @@
 """The statements of dtqs/store/sql/, each loaded once. `{settle}`, `{named}`, `{record}`, `{fits}`, `{matches}`,
-`{ceilings}`, `{wanted}`, `{submitted}` and `{accepted}` stand for parts that several statements share.
+`{ceilings}`, `{wanted}`, `{submitted}`, `{accepted}` and `{completed}` stand for parts that several statements share.
 """
 
 import functools
@@ -22,7 +22,7 @@ def statement(name: str) -> bytes:
     (`lived_since`). A plan covers the partitions of all days, and opening the others takes longer than the read.
     """
     text = re.sub(
-        r"\{(settle|named|record|fits|matches|ceilings|wanted|submitted|accepted)\}",
+        r"\{(settle|named|record|fits|matches|ceilings|wanted|submitted|accepted|completed)\}",
         lambda match: _read(f"{match[1]}.part.sql").strip(),
         _read(f"{name}.sql"),
     )

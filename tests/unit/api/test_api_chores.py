@@ -10,6 +10,7 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.server import chores
 from dtqs.api.server.chores import Chores
 from dtqs.config import load
+from dtqs.event_seal import EventSeal
 from dtqs.store.workers import ProcessTotals
 
 
@@ -23,7 +24,7 @@ class Faulty:
     def __getattr__(self, name: str) -> Any:
         def fail(*_: object) -> None:
             self.calls[name] = self.calls.get(name, 0) + 1
-            if len(self.calls) == 4 and min(self.calls.values()) >= self._enough:
+            if len(self.calls) == 5 and min(self.calls.values()) >= self._enough:
                 self.reached.set()
             raise ValueError(name)
 
@@ -35,11 +36,11 @@ def test_chores_continue_after_a_turn_that_failed(monkeypatch: pytest.MonkeyPatc
     lease = load(None, {"DTQS_LEASE_HEARTBEAT_SECONDS": "0.1"}).lease
     faulty = Faulty(2)
     part = cast(Any, faulty)
-    one = Chores(part, part, part, part, ProcessTotals(), Fitness(part.ask), lease, 2.0)
+    one = Chores(part, part, part, part, ProcessTotals(), Fitness(part.ask), lease, 2.0, EventSeal())
     one.start()
     try:
         assert faulty.reached.wait(10), faulty.calls
-        assert set(faulty.calls) == {"put_far_out", "expire", "ask", "count"}
+        assert set(faulty.calls) == {"put_far_out", "expire", "ask", "count", "event_key"}
     finally:
         one.stop()
         gevent.sleep(0)

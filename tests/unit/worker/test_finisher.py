@@ -1,6 +1,7 @@
 """Outcomes that cannot be written: a fault in a value ends its task, any other fault ends nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 from unittest.mock import Mock
 
@@ -8,7 +9,8 @@ import psycopg
 import pytest
 
 from dtqs.errors import StoreRefused, StoreUnavailable
-from dtqs.event import LogRef
+from dtqs.event import LogRef, SealedRow
+from dtqs.event_seal import KEY_BYTES
 from dtqs.settlement import Kind, Settlement
 from dtqs.store.leases import HeldLease
 from dtqs.store.workers import ProcessTotals
@@ -43,20 +45,69 @@ class Faulty:
     def due(self, _: Sequence[str]) -> list[Any]:
         return []
 
-    def publish_events_now(self, _: Sequence[LogRef]) -> None:
-        pass
+    def complete_told(self, _: str, settled: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
+        return [(1, one.task_id, str(one.kind)) for one in settled], ["{}"]
+
+    def publish_events_now(self, rows: Sequence[LogRef | SealedRow]) -> None:
+        self.published = rows
 
 
-def held(store: Faulty, stops: bool = False) -> tuple[Hold, Finisher, ProcessTotals]:
+def held(
+    store: Faulty, stops: bool = False, tasks: Sequence[Claimed] = (TASK,), has_key: bool = False
+) -> tuple[Hold, Finisher, ProcessTotals]:
     hold, totals = Hold(), ProcessTotals()
-    hold.begin("a lease", [TASK])
-    hold.settled = [DONE]
-    return hold, Finisher("a worker", cast(Any, store), cast(Any, store), hold, totals, lambda: stops), totals
+    hold.begin("a lease", tasks)
+    hold.settled = [DONE] * len(tasks)
+    link = cast(Any, store)
+    finisher = Finisher("a worker", link, link, hold, totals, lambda: stops)
+    if has_key:
+        finisher.seal.learn(b"k" * KEY_BYTES)
+    return hold, finisher, totals
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishers, "_AFTER_FAULT_SECONDS", 0.0)
+
+
+LIGHT = replace(TASK, light=True)
+LARGE = replace(LIGHT, payload='"' + "x" * 5000 + '"')
+
+
+@pytest.mark.parametrize(
+    ("tasks", "has_key", "tells"),
+    [
+        ([LIGHT], True, True),
+        ([LIGHT] * 4, True, True),
+        ([LIGHT] * 5, True, False),
+        ([LIGHT], False, False),
+        ([LARGE], True, False),
+        ([TASK], True, False),
+    ],
+    ids=["one", "a few", "many", "no key", "large", "heavy"],
+)
+def test_the_event_of_a_few_light_and_small_tasks_carries_their_outcomes(
+    tasks: list[Claimed], has_key: bool, tells: bool
+) -> None:
+    store = Faulty()
+    _, finisher, totals = held(store, tasks=tasks, has_key=has_key)
+    assert finisher.finish()
+    assert (
+        (store.published[-1] == finisher.seal.row(["{}"]))
+        if tells
+        else store.published == [(1, TASK.task_id, "completed")]
+    )
+    assert totals.completed == (len(tasks) if tells else 1)
+    assert store.said == ([] if tells else [[Kind.COMPLETED] * len(tasks)])
+
+
+def test_outcomes_with_files_or_without_an_end_are_not_told() -> None:
+    for odd in (replace(DONE, files=cast(Any, ("a file",))), replace(DONE, kind=Kind.RETRY)):
+        store = Faulty()
+        hold, finisher, _ = held(store, tasks=[LIGHT], has_key=True)
+        hold.settled = [odd]
+        assert finisher.finish()
+        assert store.said == [[odd.kind]]
 
 
 FAULTS = [MemoryError(), psycopg.ProgrammingError("a changed schema"), KeyError("a bug"), StoreUnavailable("away")]
