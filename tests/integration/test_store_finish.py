@@ -58,10 +58,15 @@ def test_the_told_outcomes_are_the_records_that_readers_get(world: World) -> Non
     """Their text goes into events, in place of a read."""
     fields = {"payload": ODD, "tags": ("x", "y z"), "priority": 7, "origin": "a-request 00-trace"}
     tasks = [*world.submit(2, **fields), *world.submit(2)]
-    lease = world.claim(world.worker(), tasks)
+    worker = world.worker()
+    lease = world.claim(worker, tasks)
     rows, outcomes = world.store.leases.complete_told(lease, settled(tasks, value=ODD))
     ids = {task_id: log_id for log_id, task_id, _ in rows}
-    assert ids == {task: world.store.reads.logs(task)[-1].log_id for task in tasks}
+    logs = {task: world.store.reads.logs(task) for task in tasks}
+    assert ids == {task: log.log_id for task, (log,) in logs.items()}
+    assert {(log.event, log.attempt, log.worker_id, log.level) for (log,) in logs.values()} == {
+        ("completed", 1, worker, "info")
+    }
     assert {event for _, _, event in rows} == {"completed"}
     body = encode_events([*rows, sealed_row("", f"[{','.join(outcomes)}]")])
     events = decode_events(body, set(tasks), lambda *_: True)
