@@ -75,6 +75,8 @@ class Claimed:
     waited_ms: int = 0
     """Milliseconds from the time when it was due to its claim."""
     origin: str | None = None
+    is_new: bool = False
+    """Nobody has claimed it before, so a light task has no log row yet."""
 
 
 @dataclass(frozen=True, slots=True)

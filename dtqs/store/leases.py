@@ -13,7 +13,7 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database, Run
-from dtqs.store.driver.statements import array, lived_since, text_array
+from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 
@@ -51,8 +51,8 @@ class Leases:
         """
         claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
         rows = self._database.run_once("claim", claimed, few=len(task_ids) <= FEW)
-        return [Claimed(*row[:9]) for row in rows], [
-            (row[9], row[0], "in_progress") for row in rows if row[9] is not None
+        return [Claimed(*row[:10]) for row in rows], [
+            (row[10], row[0], "in_progress") for row in rows if row[10] is not None
         ]
 
     def finish(
@@ -71,12 +71,11 @@ class Leases:
     def complete_told(self, lease_id: str, settlements: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
         """End a lease as `finish`, if all its tasks are light, few and completed. Return also outcomes for the event.
 
-        Each is the record of a task as JSON, if the log of that task has no other row. No rows: the lease is gone or
-        holds other tasks. Raises StoreUnavailable.
+        Each outcome is the record of a task as JSON. No rows: the lease is gone or holds other tasks. Raises
+        StoreUnavailable.
         """
-        since = lived_since(s.task_id for s in settlements)
-        rows = self._database.run("complete_told", _completed(lease_id, settlements) | {"since": since}, few=True)
-        return [row[:3] for row in rows], [row[3] for row in rows if row[3] is not None]
+        rows = self._database.run("complete_told", _completed(lease_id, settlements), few=True)
+        return [row[:3] for row in rows], [row[3] for row in rows]
 
     def finish_part(
         self, worker_id: str, lease_id: str, next_id: str, settlements: Sequence[Settlement], keep: Sequence[str]

@@ -156,13 +156,18 @@ class Finisher:
     def _complete_told(self, lease_id: str, settled: Sequence[Settlement]) -> Settled:
         """Finish a few light tasks so that their event can carry the outcomes. Return no rows for any others.
 
-        Many tasks come under load. One read then serves many streams, and most tasks have none.
+        Their logs must have no other row, since a stream must send it first. Many tasks come under load: one read then
+        serves many streams, and most tasks have none.
         """
         tasks = self._hold.tasks
-        if not 0 < len(settled) <= FEW or len(settled) != len(tasks) or not self.seal.has_key:
+        if not 0 < len(settled) <= FEW or len(settled) != len(tasks) or self._hold.reported or not self.seal.has_key:
             return [], []
         size = sum(len(task.payload) for task in tasks) + sum(len(one.value or "") for one in settled)
-        if size > _TOLD_CHARACTERS or not all(task.light for task in tasks) or not all(map(_is_plain, settled)):
+        if (
+            size > _TOLD_CHARACTERS
+            or not all(task.light and task.is_new for task in tasks)
+            or not all(map(_is_plain, settled))
+        ):
             return [], []
         return self._store.leases.complete_told(lease_id, settled)
 

@@ -30,6 +30,8 @@ class Hold:
         self.earlier: list[Settlement] = []
         self.settled: list[Settlement] = []
         self.running: Claimed | None = None
+        self.reported = False
+        """An attempt of this claim has written a log row."""
         self.cut = False
         """The tasks that had not begun were given back: they must not run."""
         self.began = self.attempt_began = 0.0
@@ -48,7 +50,7 @@ class Hold:
         with self.lock:
             self.lease_id, self.earlier_id = lease_id, None
             self.tasks, self.earlier, self.settled, self.running, self.cut = tasks, [], [], None, False
-            self.began, self._bytes = time.monotonic(), 0
+            self.began, self._bytes, self.reported = time.monotonic(), 0, False
 
     def start(self, task: Claimed) -> bool:
         """Note that the main thread starts a task. Return False if it must not: the task was or will be given back."""

@@ -56,6 +56,7 @@ class WorkerReporter:
             with self._limits.interrupts_deferred(), self._hold.lock:
                 if self._hold.lease_id is None:
                     raise LeaseLost("none")
+                self._hold.reported = True
                 log_id = self._store.leases.report(self._hold.lease_id, task_id, attempt, event, level, message, data)
         except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})

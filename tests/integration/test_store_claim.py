@@ -1,11 +1,15 @@
 """The tasks that a claim takes, and those that it leaves."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from dtqs.scoreboard import Death
 from dtqs.settlement import Kind
 from dtqs.task import Claimed
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import World, settled
+from tests.support.fix_store import DIED, World, settled
+from tests.support.helpers import eventually
 
 
 def taken(world: World, task_ids: list[str], worker: str | None = None) -> list[Claimed]:
@@ -112,6 +116,23 @@ def test_a_light_task_that_was_given_back_is_still_light(world: World) -> None:
     a, b = world.submit(2)
     world.store.leases.give_back(world.claim(world.worker(), [a]))
     assert [task.light for task in taken(world, [a, b])] == [True, True]
+
+
+def test_only_a_task_that_nobody_has_claimed_before_is_new(world: World) -> None:
+    """Such a light task has no log row. A stream must send the rows of any other first."""
+    now, given_back, taken_back = world.submit(3)
+    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    (timed,) = world.submit(due_at=soon.isoformat())
+    (delayed,) = world.submit(delay_seconds=0.3)
+    world.store.leases.give_back(world.claim(world.worker(), [given_back]))
+    dead = world.worker()
+    world.claim(dead, [taken_back])
+    world.store.leases.reclaim(dead, DIED, Death(dead, "killed", None, idle=True))
+    eventually(lambda: world.value("SELECT count(*) FROM backlog WHERE due_at > now()") == 0, 5)
+    tasks = taken(world, [now, timed, delayed, given_back, taken_back])
+    assert {task.task_id for task in tasks if task.is_new} == {now, timed, delayed}
+    assert {task.task_id for task in tasks if not task.is_new} == {given_back, taken_back}
+    assert all(bool(world.store.reads.logs(task.task_id)) != task.is_new for task in tasks)
 
 
 def test_a_heavy_task_has_a_log_row_at_the_claim_and_a_light_one_has_none(world: World) -> None:

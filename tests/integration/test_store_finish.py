@@ -75,18 +75,6 @@ def test_the_told_outcomes_are_the_records_that_readers_get(world: World) -> Non
     world.check()
 
 
-def test_an_outcome_is_told_only_if_it_is_the_only_row_of_its_log(world: World) -> None:
-    """A stream must send the rows before it first."""
-    new, given_back = world.submit(2)
-    world.run([given_back], Kind.UNSPENT)
-    world.make_due([given_back])
-    lease = world.claim(world.worker(), [new, given_back])
-    rows, (outcome,) = world.store.leases.complete_told(lease, settled([new, given_back]))
-    assert sorted(task_id for _, task_id, _ in rows) == sorted([new, given_back])
-    assert new in outcome
-    world.check()
-
-
 def test_a_lease_that_is_gone_or_holds_other_tasks_is_not_told(world: World) -> None:
     tasks, worker = world.submit(2), world.worker()
     lease = world.claim(worker, tasks)

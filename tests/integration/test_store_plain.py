@@ -52,8 +52,11 @@ def test_claimed_values_equal_the_stored_ones(world: World, count: int) -> None:
         for one in world.store.leases.claim(world.worker(), uuid7(), part)[0]
     ]
     assert sorted(claimed, key=lambda one: one.task_id) == [
-        *(Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True, origin="r 1") for task_id in ids[:count]),
-        Claimed(ids[count], "echo", "{}", 1, 5, None, False),
+        *(
+            Claimed(task_id, "echo", '{"a": "€"}', 1, 3, 2.5, True, origin="r 1", is_new=True)
+            for task_id in ids[:count]
+        ),
+        Claimed(ids[count], "echo", "{}", 1, 5, None, False, is_new=True),
     ]
 
 

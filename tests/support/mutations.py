@@ -61,6 +61,8 @@ MUTATIONS = [
         ("FOR UPDATE OF waiting", "FOR UPDATE OF waiting SKIP LOCKED"),
         (" HAVING count(*) > 0", ""),
         (" WHERE NOT taken.light", ""),
+        ("taken.due_at = coalesce(", "taken.due_at >= coalesce("),
+        ("coalesce(task.due_at, task.created_at)", "task.created_at"),
         ("task.attempts + 1, task.max_retries", "task.attempts, task.max_retries"),
         ("'in_progress', task.attempts + 1", "'in_progress', task.attempts"),
         (
@@ -93,11 +95,6 @@ MUTATIONS = [
     *_of(
         "complete_told.sql",
         ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id"),
-        (" WHERE log.task_id = task.id AND {lived log.at}", ""),
-        (
-            "CASE WHEN NOT EXISTS (SELECT FROM logs log WHERE log.task_id = task.id AND {lived log.at}) THEN",
-            "CASE WHEN true THEN",
-        ),
     ),
     *_of(
         "finish.sql",

@@ -1,5 +1,6 @@
 """The statements of dtqs/store/sql/, each loaded once. `{settle}`, `{named}`, `{record}`, `{fits}`, `{matches}`,
-`{ceilings}`, `{wanted}`, `{submitted}`, `{accepted}` and `{completed}` stand for parts that several statements share.
+`{ceilings}`, `{wanted}`, `{submitted}`, `{accepted}`, `{completed}` and `{progress}` stand for parts that several
+statements share. `{record_of_light}` is a record without the progress of its task.
 """
 
 import functools
@@ -26,6 +27,8 @@ def statement(name: str) -> bytes:
         lambda match: _read(f"{match[1]}.part.sql").strip(),
         _read(f"{name}.sql"),
     )
+    text = text.replace("{record_of_light}", _read("record.part.sql").strip().replace("{progress}", "NULL::json"))
+    text = text.replace("{progress}", _read("progress.part.sql").strip())
     text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)
     text = re.sub(r"\{lived ([a-z_.]+)\}", _LIVED, text)
     return text.strip().encode()

@@ -49,10 +49,11 @@ SELECT
     taken.light,
     (date_part('epoch', now() - taken.due_at) * 1000)::bigint,
     task.origin,
+    taken.due_at = coalesce(task.due_at, task.created_at),
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
 FROM taken
 CROSS JOIN LATERAL (
-    SELECT id, task_type, payload, attempts, max_retries, timeout_seconds, origin
+    SELECT id, task_type, payload, attempts, max_retries, timeout_seconds, origin, due_at, created_at
     FROM tasks
     WHERE id = taken.task_id
     OFFSET 0

@@ -1,13 +1,7 @@
 SELECT
     task.id::text, task.task_type, task.status, task.priority, task.attempt, task.max_retries,
     task.payload, task.result, task.error, to_json(coalesce(task.tags, '{}')) AS tags,
-    CASE WHEN task.attempt > 0 AND NOT (task.light AND task.status = 'completed') THEN (
-        SELECT log.data
-        FROM logs log
-        WHERE log.task_id = task.id AND {lived log.at} AND log.event = 'progress' AND log.attempt = task.attempt
-        ORDER BY log.id DESC
-        LIMIT 1
-    ) END AS progress,
+    {progress} AS progress,
     task.retry_of::text,
     {utc task.created_at} AS created_at, {utc task.due_at} AS due_at,
     {utc task.started_at} AS started_at, {utc task.finished_at} AS finished_at,

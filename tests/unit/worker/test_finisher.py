@@ -19,6 +19,8 @@ from dtqs.worker import finisher as finishers
 from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
+from dtqs.worker.limits import AttemptLimits
+from dtqs.worker.reports import WorkerReporter
 
 TASK = Claimed("01929f3a-0000-7000-8000-000000000001", "echo", "{}", 1, 5, None, False)
 DONE = Settlement(TASK.task_id, Kind.COMPLETED, "1")
@@ -70,7 +72,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishers, "_AFTER_FAULT_SECONDS", 0.0)
 
 
-LIGHT = replace(TASK, light=True)
+LIGHT = replace(TASK, light=True, is_new=True)
+CLAIMED_BEFORE = replace(LIGHT, is_new=False)
 LARGE = replace(LIGHT, payload='"' + "x" * 5000 + '"')
 
 
@@ -83,8 +86,9 @@ LARGE = replace(LIGHT, payload='"' + "x" * 5000 + '"')
         ([LIGHT], False, False),
         ([LARGE], True, False),
         ([TASK], True, False),
+        ([CLAIMED_BEFORE], True, False),
     ],
-    ids=["one", "a few", "many", "no key", "large", "heavy"],
+    ids=["one", "a few", "many", "no key", "large", "heavy", "claimed before"],
 )
 def test_the_event_of_a_few_light_and_small_tasks_carries_their_outcomes(
     tasks: list[Claimed], has_key: bool, tells: bool
@@ -99,6 +103,20 @@ def test_the_event_of_a_few_light_and_small_tasks_carries_their_outcomes(
     )
     assert totals.completed == (len(tasks) if tells else 1)
     assert store.said == ([] if tells else [[Kind.COMPLETED] * len(tasks)])
+
+
+def test_a_task_that_has_reported_is_not_told() -> None:
+    """A stream must send its log rows first."""
+    store = Faulty()
+    store.report = lambda *_: 7  # type: ignore[attr-defined]
+    store.publish_events = lambda _: None  # type: ignore[attr-defined]
+    hold, finisher, _ = held(store, tasks=[LIGHT], has_key=True)
+    limits = AttemptLimits(cast(Any, Mock()), 1.0)
+    WorkerReporter(cast(Any, store), cast(Any, store), hold, limits).progress(LIGHT.task_id, 1, 0.5, "half")
+    assert finisher.finish()
+    assert store.said == [[Kind.COMPLETED]]
+    hold.begin("another lease", [LIGHT])
+    assert not hold.reported
 
 
 def test_outcomes_with_files_or_without_an_end_are_not_told() -> None:
