@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -48,7 +48,9 @@ def wait_until(condition: str, ready: Callable[[], bool], seconds: float, every_
 class Rig:
     """Both servers, as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        """`settings`: of PostgreSQL, beside its defaults."""
+        self._settings = settings
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
 
@@ -61,7 +63,7 @@ class Rig:
             self.folder.chmod(0o755)  # the servers run as other users, who must be able to enter
             amqp, distribution, epmd, postgresql = free_ports(4)
             self.rabbitmq = PrivateRabbitmq(self.folder / "rabbitmq", amqp, distribution, epmd)
-            self.postgres = PrivatePostgres(self.folder / "postgresql", postgresql)
+            self.postgres = PrivatePostgres(self.folder / "postgresql", postgresql, settings=self._settings)
             for server in (self.rabbitmq, self.postgres):
                 self._stack.callback(server.stop)
                 server.start()

@@ -17,7 +17,7 @@ from dtqs.uuid7 import is_uuid
 HINT_LIMIT = 50
 """Light tasks that one hint names at most."""
 
-_HINT_BYTES, _CONTROL_BYTES = 4096, 128 << 10
+_HINT_BYTES, _CONTROL_BYTES, _EVENTS_BYTES = 4096, 128 << 10, 256 << 10
 """DTQS publishes no longer messages. A longer one is refused before it costs time."""
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -30,7 +30,7 @@ SealedRow = tuple[str, str, str]
 """(signature, "", outcomes): the last row of a message that carries outcomes. Readers of older versions skip it."""
 
 _SEALED = ""
-_RECORD_FIELDS = len(fields(TaskRecord))
+_COLUMNS = ("id", *(field.name for field in fields(TaskRecord)[1:]))
 
 
 class DeadLetter(DtqsError):
@@ -96,17 +96,17 @@ def decode_events(
 
     `is_genuine` judges the signature of outcomes.
     """
+    if len(body) > _EVENTS_BYTES:
+        raise DeadLetter(f"not an event message: longer than {_EVENTS_BYTES} bytes")
     try:
         rows = orjson.loads(body)
         events = [TaskEvent(task_id, event, log_id) for log_id, task_id, event in rows if task_id in wanted]
-    except (ValueError, TypeError) as error:
+        signature, mark, text = rows[-1] if events else (None, None, None)
+    except (ValueError, TypeError, KeyError) as error:
         raise DeadLetter("not an event message") from error
     if not all(type(event.event) is str and (event.log_id is None or type(event.log_id) is int) for event in events):
         raise DeadLetter("not an event message")
-    if not events or rows[-1][1] != _SEALED:
-        return events
-    signature, _, text = rows[-1]
-    if type(signature) is not str or type(text) is not str or not is_genuine(signature, text):
+    if mark != _SEALED or type(signature) is not str or type(text) is not str or not is_genuine(signature, text):
         return events
     outcomes = _outcomes(text)
     return [replace(event, outcome=outcomes.get(event.task_id)) for event in events]
@@ -115,8 +115,8 @@ def decode_events(
 def _outcomes(text: str) -> dict[str, TaskRecord]:
     """Return the records of a genuine text, by task. A version with other fields may have written it."""
     try:
-        records = [tuple(each.values()) for each in loads(text)]
-        return {columns[0]: task_record(columns) for columns in records if len(columns) == _RECORD_FIELDS}
+        records = [tuple(each.values()) for each in loads(text) if tuple(each) == _COLUMNS]
+        return {columns[0]: task_record(columns) for columns in records}
     except (ValueError, TypeError, AttributeError):
         return {}
 

@@ -1,6 +1,6 @@
 """Signs the outcomes that events carry. Anybody who may publish to RabbitMQ can forge a message, but no signature.
 
-All processes share a key, which is kept in PostgreSQL. Readers of the database can read every outcome anyway.
+All processes share a key, which is a row of `settings`. A reader of the database who also publishes can forge outcomes.
 """
 
 import hashlib
@@ -14,17 +14,27 @@ _PERSON = b"dtqs outcomes"
 KEY_BYTES = 32
 
 
+def key_of(text: object) -> bytes | None:
+    """Return the key that is stored as this text, or None if it is no key."""
+    try:
+        key = bytes.fromhex(text) if type(text) is str else b""
+    except ValueError:
+        return None
+    return key if len(key) == KEY_BYTES else None
+
+
 class EventSeal:
     """Without a key it signs nothing and trusts nothing: then each reader of an event looks into PostgreSQL."""
 
     def __init__(self) -> None:
         self._keyed: hashlib.blake2b | None = None
-        self.is_wanting = True
+        self.needs_key = True
         """The key is unknown, or a signature did not fit: another key may be in use by now."""
 
-    def learn(self, key: bytes) -> None:
-        self._keyed = hashlib.blake2b(key=key, digest_size=_SIGNATURE_BYTES, person=_PERSON)
-        self.is_wanting = False
+    def learn(self, key: bytes | None) -> None:
+        """Use this key from now on. None: there is no key."""
+        self._keyed = None if key is None else hashlib.blake2b(key=key, digest_size=_SIGNATURE_BYTES, person=_PERSON)
+        self.needs_key = key is None
 
     @property
     def has_key(self) -> bool:
@@ -40,7 +50,7 @@ class EventSeal:
             return False
         if hmac.compare_digest(signature.encode(), self._signature(text).encode()):
             return True
-        self.is_wanting = True
+        self.needs_key = True
         return False
 
     def _signature(self, text: str) -> str:

@@ -17,7 +17,7 @@ from dtqs.broker.loop.pika_gevent_parts import open_gevent_connection
 from dtqs.broker.publisher import CONFIRMED_BYTES
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
-from dtqs.broker.topology import EVENTS, EVENTS_LENGTH, declare_exchanges
+from dtqs.broker.topology import EVENTS, EVENTS_BYTES, EVENTS_LENGTH, declare_exchanges
 from dtqs.broker.unkept import UnkeptHints
 from dtqs.config import RabbitmqSection
 from dtqs.confirmed import Confirmed
@@ -114,7 +114,7 @@ class ApiLink:
 
     def _on_consuming_channel(self, channel: Channel) -> None:
         declare_exchanges(channel)
-        arguments = {"x-max-length": EVENTS_LENGTH, "x-overflow": "drop-head"}
+        arguments = {"x-max-length": EVENTS_LENGTH, "x-max-length-bytes": EVENTS_BYTES, "x-overflow": "drop-head"}
         channel.queue_declare(
             "",
             exclusive=True,

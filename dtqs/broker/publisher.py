@@ -126,7 +126,7 @@ class Publisher:
         return count
 
     def publish_events(self, rows: Sequence[LogRef | SealedRow]) -> None:
-        """Tell all API processes to look again. A lost event only delays a stream."""
+        """Tell all API processes what has changed. A lost event only delays a stream."""
         for start in range(0, len(rows), _EVENTS_PER_MESSAGE):
             self._tell(EVENTS, encode_events(rows[start : start + _EVENTS_PER_MESSAGE]))
 

@@ -16,8 +16,8 @@ from dtqs.routes import QUEUE as QUEUE
 
 EVENTS = "task_events"
 CONTROL = "task_control"
-EVENTS_LENGTH = 10_000
-"""The most messages that wait for one API process. A lost event only delays a stream."""
+EVENTS_LENGTH, EVENTS_BYTES = 10_000, 64 << 20
+"""The most messages that wait for one API process, and the most of their bytes. A lost event only delays a stream."""
 PERSISTENT = 2
 _NODES_OF_A_QUORUM = 3
 NOBODY = "dtqs.nobody"

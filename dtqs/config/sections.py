@@ -46,6 +46,11 @@ class RabbitmqSection(Section):
         5.0, ge=0.5, le=120, description="seconds to wait for a connection to a host, with its login"
     )
     publish_timeout_seconds: float = Field(10.0, ge=0.5, le=120, description="seconds to wait for the broker's confirm")
+    event_outcomes: bool = Field(
+        True,
+        description="send outcomes of up to 4 KiB, with their payloads, in events: submits that wait end sooner; "
+        "off: RabbitMQ sees only ids",
+    )
 
     @field_validator("url")
     @classmethod

@@ -41,7 +41,7 @@ class Leases:
         """
         self.claim(worker_id, uuid7(), ())
         settlement = Settlement(worker_id, Kind.COMPLETED, "{}")
-        self.complete_told(uuid7(), [settlement])
+        self.complete_few(uuid7(), [settlement])
         self.finish(uuid7(), [settlement])
 
     def claim(self, worker_id: str, lease_id: str, task_ids: Sequence[str]) -> tuple[list[Claimed], list[LogRef]]:
@@ -68,13 +68,13 @@ class Leases:
                 return rows
         return self._database.run("finish", self._settled(lease_id, settlements), deadline)
 
-    def complete_told(self, lease_id: str, settlements: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
+    def complete_few(self, lease_id: str, settlements: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
         """End a lease as `finish`, if all its tasks are light, few and completed. Return also outcomes for the event.
 
         Each outcome is the record of a task as JSON. No rows: the lease is gone or holds other tasks. Raises
         StoreUnavailable.
         """
-        rows = self._database.run("complete_told", _completed(lease_id, settlements), few=True)
+        rows = self._database.run("complete_few", _completed(lease_id, settlements), few=True)
         return [row[:3] for row in rows], [row[3] for row in rows]
 
     def finish_part(

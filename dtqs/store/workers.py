@@ -9,7 +9,7 @@ import orjson
 
 from dtqs.errors import WorkerDied
 from dtqs.event import LogRef
-from dtqs.event_seal import KEY_BYTES
+from dtqs.event_seal import KEY_BYTES, key_of
 from dtqs.scoreboard import Death
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, text_array
@@ -84,10 +84,16 @@ class Workers:
         """Write a heartbeat. False: this worker is marked dead and must stop at once. Raises StoreUnavailable."""
         return bool(self._database.run_once("beat", {"worker_id": worker_id, **dataclasses.asdict(report)}))
 
-    def event_key(self) -> bytes:
-        """Return the key that signs outcomes in events. Raises StoreUnavailable."""
-        ((key,),) = self._database.run("event_key", {"offered": secrets.token_hex(KEY_BYTES)})
-        return bytes.fromhex(key)
+    def event_key(self, make: bool = False) -> bytes | None:
+        """Return the key that signs outcomes in events, or None. With `make`, a missing key is made.
+
+        Raises StoreUnavailable.
+        """
+        rows = self._database.run_once("setting", {"name": "event_key"})
+        if not rows and make:
+            self._database.run_once("event_key", {"offered": secrets.token_hex(KEY_BYTES)})
+            rows = self._database.run_once("setting", {"name": "event_key"})
+        return key_of(rows[0][0]) if rows else None
 
     def retire(self, worker_id: str) -> list[LogRef]:
         """Mark an idle worker dead at its regular end. Raises StoreUnavailable.

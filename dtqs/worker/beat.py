@@ -56,7 +56,10 @@ class Beat:
         moment_seconds: float,
         drains: Callable[[], bool],
         routes: Routes = NO_ROUTES,
+        carries_outcomes: bool = True,
     ) -> None:
+        """`carries_outcomes`: learn the key that signs outcomes in events."""
+        self._carries_outcomes, self._next_key_at = carries_outcomes, 0.0
         self._parts, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
@@ -143,6 +146,7 @@ class Beat:
                 self._give_away_late_work,
                 self._beat_when_due,
                 self._check_schema,
+                self._learn_key,
                 self._repair_a_piece,
                 sink.flush,
             )
@@ -225,6 +229,16 @@ class Beat:
         if refused := self._parts.store.database.schema_refusal():
             logger.critical("the schema no longer fits this version of DTQS: draining", extra={"reason": refused})
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _learn_key(self) -> None:
+        """Learn the key that signs outcomes in events. Without it, events carry none and nothing else is missing."""
+        if not self._carries_outcomes or time.monotonic() < self._next_key_at:
+            return
+        self._next_key_at = time.monotonic() + _SCHEMA_SECONDS
+        try:
+            self._parts.finisher.seal.learn(self._parts.store.workers.event_key(make=True))
+        except StoreUnavailable as error:
+            logger.warning("events carry no new outcomes", extra={"reason": str(error)})
 
     def _check_cancel(self) -> None:
         if self._cancel_noted:

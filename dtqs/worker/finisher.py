@@ -19,8 +19,8 @@ from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
 _HINT_SECONDS = 2.0
-_TOLD_CHARACTERS = 4096
-"""Most characters of payloads and results in an event."""
+_CARRIED_CHARACTERS, _CARRIED_BYTES = 4096, 16 << 10
+"""Most characters of payloads and results in an event, and most bytes of its records: they have tags and times too."""
 UNSTORABLE = (StoreRefused, TypeError, ValueError)
 """Errors that a value of a processor can cause: they fail its task. No other error fails a task."""
 _MOST_FAULTS = 20
@@ -72,7 +72,7 @@ class Finisher:
     def announce(self, rows: Sequence[LogRef], settlements: Sequence[Settlement], outcomes: Sequence[str] = ()) -> None:
         """Count committed settlements, and publish their events, with hints for the tasks that are due again.
 
-        `outcomes`: those that the event carries (`complete_told`).
+        `outcomes`: those that the event carries (`complete_few`).
         """
         if not rows:
             return
@@ -145,7 +145,7 @@ class Finisher:
         """
         hold = self._hold
         assert hold.lease_id is not None
-        rows, outcomes = self._complete_told(hold.lease_id, settled)
+        rows, outcomes = self._complete_few(hold.lease_id, settled)
         rows = rows or self._store.leases.finish(hold.lease_id, settled)
         if not rows and hold.earlier_id is not None:
             rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(
@@ -153,7 +153,7 @@ class Finisher:
             )
         return rows or self._landed([s.task_id for s in everything]), outcomes
 
-    def _complete_told(self, lease_id: str, settled: Sequence[Settlement]) -> Settled:
+    def _complete_few(self, lease_id: str, settled: Sequence[Settlement]) -> Settled:
         """Finish a few light tasks so that their event can carry the outcomes. Return no rows for any others.
 
         Their logs must have no other row, since a stream must send it first. Many tasks come under load: one read then
@@ -164,12 +164,13 @@ class Finisher:
             return [], []
         size = sum(len(task.payload) for task in tasks) + sum(len(one.value or "") for one in settled)
         if (
-            size > _TOLD_CHARACTERS
+            size > _CARRIED_CHARACTERS
             or not all(task.light and task.is_new for task in tasks)
             or not all(map(_is_plain, settled))
         ):
             return [], []
-        return self._store.leases.complete_told(lease_id, settled)
+        rows, outcomes = self._store.leases.complete_few(lease_id, settled)
+        return rows, outcomes if sum(len(one.encode()) for one in outcomes) <= _CARRIED_BYTES else []
 
     def _landed(self, task_ids: Sequence[str]) -> list[LogRef]:
         """Look into the rows of the tasks, because the lease is gone.

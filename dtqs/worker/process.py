@@ -88,7 +88,8 @@ class Worker:
             self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals,
             self._wear, seat.slot,
         )  # fmt: skip
-        self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested, routes)
+        carries = config.rabbitmq.event_outcomes
+        self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested, routes, carries)
 
     def run(self) -> int:
         """Run until a drain or a stop. Return the exit status."""
@@ -112,7 +113,7 @@ class Worker:
             self._seat.last_words(too_low)
             return os.EX_CONFIG
         settled = startup.settle_deaths(self._totals)
-        if not startup.register(self._lease, self._finisher.seal):
+        if not startup.register(self._lease):
             return os.EX_OK
         # after the fork, and before there is a thread that a child of an attempt could miss while it imports
         self._traces = worker_traces(self._config.trace, self._identity.worker_id, self._totals.tally)

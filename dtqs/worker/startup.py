@@ -10,7 +10,6 @@ from dtqs import naming
 from dtqs.deadline import Stop
 from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
-from dtqs.event_seal import EventSeal
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.tally import death_label
@@ -52,7 +51,7 @@ class Startup:
             self._seat.slot.settled_deaths()
         return rows
 
-    def register(self, lease: OwnLease, seal: EventSeal) -> bool:
+    def register(self, lease: OwnLease) -> bool:
         """Insert the worker's row, with its first heartbeat. Return False if the worker must stop."""
         began = time.monotonic()
         self._seat.slot.worker(self._identity.worker_id)
@@ -60,9 +59,6 @@ class Startup:
         lease.confirmed(began)
         if not self._stop.requested:
             self._seat.slot.heartbeat()
-        key = self._persist(self._store.workers.event_key)
-        if key is not None:
-            seal.learn(key)
         self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
         return not self._stop.requested
 

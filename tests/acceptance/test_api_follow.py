@@ -1,20 +1,23 @@
 """POST /submit that follows its tasks in one request: as a stream, or until their outcomes."""
 
 import socket
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import httpx
 import orjson
 import pika
+import psycopg
 import pytest
 
+from dtqs.api.tasks.records import record
 from dtqs.broker.topology import EVENTS
 from dtqs.client import Client
 from dtqs.client import client as client_module
-from dtqs.event import encode_events
-from dtqs.event_seal import KEY_BYTES, EventSeal
-from tests.support.fix_api import NewKey, Received, parse, watch
+from dtqs.event import decode_events, encode_events
+from dtqs.event_seal import KEY_BYTES, EventSeal, key_of
+from tests.support.fix_api import NewKey, Received, open_store, parse, watch
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
@@ -152,3 +155,60 @@ def test_a_forged_event_shows_no_outcome(shared: System) -> None:
         connection.channel().basic_publish(EVENTS, "", body)
     shared.client.post(f"/tasks/{task_id}/cancel")
     assert stream.wait_end(5).names == ["status", "cancelled"]
+
+
+def key_of_events(system: System) -> EventSeal:
+    """Return the seal with the key that the processes of this system share."""
+    with psycopg.connect(system.dsn) as connection:
+        row = connection.execute("SELECT value FROM settings WHERE name = 'event_key'").fetchone()
+    assert row
+    seal = EventSeal()
+    seal.learn(key_of(row[0]))
+    assert seal.has_key
+    return seal
+
+
+def test_the_event_of_a_small_task_carries_its_outcome(shared: System) -> None:
+    with pika.BlockingConnection(pika.URLParameters(shared.amqp_url)) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, EVENTS)
+        task_id = shared.client.post("/submit", json=echo(payload={"a": 1}), headers=WAIT).json()["task_id"]
+        for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+            assert body is not None, "no event with an outcome"
+            found = decode_events(body, {task_id}, key_of_events(shared).is_genuine)
+            if outcome := next((event.outcome for event in found if event.outcome), None):
+                break
+    assert outcome
+    assert orjson.loads(orjson.dumps(record(outcome))) == shared.task(task_id)
+
+
+def test_a_stream_takes_an_outcome_with_a_genuine_signature_from_the_event(shared: System) -> None:
+    """The row has no outcome yet, so only the event can have brought it."""
+    task_id = shared.submit(delay_seconds=600)
+    stream = watch(shared.client, [task_id])
+    stream.wait_for("status")
+    with open_store(shared) as store:
+        columns = asdict(store.reads.task(task_id)) | {"status": "completed", "result": "from the event"}
+    text = orjson.dumps({"id": columns.pop("task_id"), **columns}).decode()
+    with pika.BlockingConnection(pika.URLParameters(shared.amqp_url)) as connection:
+        body = encode_events([(1, task_id, "completed"), key_of_events(shared).row([text])])
+        connection.channel().basic_publish(EVENTS, "", body)
+    assert stream.wait_end(5).events[-1].data["result"] == "from the event"
+    assert shared.task(task_id)["status"] == "pending"
+    shared.client.post(f"/tasks/{task_id}/cancel")
+
+
+def test_without_event_outcomes_the_broker_sees_no_payload(system: Factory) -> None:
+    one = system({"rabbitmq": {"event_outcomes": "off"}})
+    with pika.BlockingConnection(pika.URLParameters(one.amqp_url)) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, EVENTS)
+        answer = one.client.post("/submit", json=echo(payload={"secret": "hidden"}), headers=WAIT)
+        assert answer.json()["result"] == {"secret": "hidden"}
+        for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+            assert body is not None, "no event of the outcome"
+            assert b"hidden" not in body
+            if b"completed" in body:
+                break

@@ -111,9 +111,9 @@ def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
 
 def ended(world: World, task_id: str) -> TaskEvent:
     """Let the task end as a worker's event tells it, with its outcome."""
-    rows, (outcome,) = world.store.leases.complete_told(world.claim(world.worker(), [task_id]), settled([task_id]))
+    rows, (outcome,) = world.store.leases.complete_few(world.claim(world.worker(), [task_id]), settled([task_id]))
     seal = EventSeal()
-    seal.learn(world.store.workers.event_key())
+    seal.learn(world.store.workers.event_key(make=True))
     (event,) = decode_events(encode_events([*rows, seal.row([outcome])]), {task_id}, seal.is_genuine)
     assert event.outcome is not None
     return event

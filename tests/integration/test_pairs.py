@@ -94,6 +94,39 @@ def test_finish_finish_a_repeated_finish_waits_for_the_first_and_writes_nothing(
     world.check()
 
 
+def test_finish_reclaim_a_late_finish_of_a_few_changes_nothing(world: World, held: OpenStore) -> None:
+    tasks, worker = world.submit(2), world.worker()
+    lease = world.claim(worker, tasks)
+    held.leases.reclaim(worker, DIED)
+    finish = world.meet(lambda store: store.leases.complete_few(lease, settled(tasks))).waits()
+    held.commit()
+    assert finish.result() == ([], [])
+    assert world.statuses(tasks) == ["pending"] * 2
+    world.check()
+
+
+def test_finish_finish_a_repeated_finish_of_a_few_waits_and_carries_nothing(world: World, held: OpenStore) -> None:
+    tasks, worker = world.submit(2), world.worker()
+    lease = world.claim(worker, tasks)
+    assert len(held.leases.complete_few(lease, settled(tasks))[1]) == 2
+    again = world.meet(lambda store: store.leases.complete_few(lease, settled(tasks))).waits()
+    held.commit()
+    assert again.result() == ([], [])
+    assert [world.attempts(task) for task in tasks] == [1, 1]
+    world.check()
+
+
+def test_finish_cancel_a_finish_of_a_few_waits_for_the_request_and_completes(world: World, held: OpenStore) -> None:
+    tasks, worker = world.submit(2), world.worker()
+    lease = world.claim(worker, tasks)
+    held.tasks.cancel(tasks)
+    finish = world.meet(lambda store: store.leases.complete_few(lease, settled(tasks))).waits()
+    held.commit()
+    assert len(finish.result()[1]) == 2
+    assert world.statuses(tasks) == ["completed"] * 2
+    world.check()
+
+
 def test_finish_reclaim_two_leases_lock_their_tasks_in_one_order(world: World, held: OpenStore) -> None:
     # The tasks of two leases interleave. A reclaim lease by lease would lock c before b,
     # and the cancel holds b while it asks for c.

@@ -1,5 +1,7 @@
 """The effect of a finish, a give back and a cancel on each task, its files, failures and log rows."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from dtqs.event import decode_events, encode_events, sealed_row
@@ -57,10 +59,16 @@ ODD = '{"b": 1.10, "a": [1e0, 123456789012345678901, "\\u00e9", {"x": null, "x":
 def test_the_told_outcomes_are_the_records_that_readers_get(world: World) -> None:
     """Their text goes into events, in place of a read."""
     fields = {"payload": ODD, "tags": ("x", "y z"), "priority": 7, "origin": "a-request 00-trace"}
-    tasks = [*world.submit(2, **fields), *world.submit(2)]
-    worker = world.worker()
+    owner, _ = world.store.api_keys.create("its owner", ("submit",))
+    (cancelled,) = world.submit()
+    world.store.tasks.cancel([cancelled])
+    retry = uuid7()
+    assert world.store.tasks.retry(cancelled, retry)
+    due = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    tasks = [*world.submit(1, **fields), *world.submit(1, submitted_by=owner), *world.submit(1, due_at=due), retry]
+    tasks, worker = sorted(tasks), world.worker()
     lease = world.claim(worker, tasks)
-    rows, outcomes = world.store.leases.complete_told(lease, settled(tasks, value=ODD))
+    rows, outcomes = world.store.leases.complete_few(lease, settled(tasks, value=ODD))
     ids = {task_id: log_id for log_id, task_id, _ in rows}
     logs = {task: world.store.reads.logs(task) for task in tasks}
     assert ids == {task: log.log_id for task, (log,) in logs.items()}
@@ -78,10 +86,10 @@ def test_the_told_outcomes_are_the_records_that_readers_get(world: World) -> Non
 def test_a_lease_that_is_gone_or_holds_other_tasks_is_not_told(world: World) -> None:
     tasks, worker = world.submit(2), world.worker()
     lease = world.claim(worker, tasks)
-    assert world.store.leases.complete_told(lease, settled(tasks[:1])) == ([], [])
+    assert world.store.leases.complete_few(lease, settled(tasks[:1])) == ([], [])
     assert world.statuses(tasks) == ["in_progress"] * 2
     world.store.leases.reclaim(worker, DIED)
-    assert world.store.leases.complete_told(lease, settled(tasks)) == ([], [])
+    assert world.store.leases.complete_few(lease, settled(tasks)) == ([], [])
     assert world.statuses(tasks) == ["pending"] * 2
     world.check()
 

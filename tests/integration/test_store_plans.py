@@ -103,6 +103,10 @@ def batches(store: Store, worker: str) -> None:
     tasks, following = submit(store), uuid7()
     store.leases.finish_part(worker, claimed(store, worker, tasks), following, settled(tasks[:1]), tasks[1:])
     store.leases.give_back(following)
+    tasks = sorted(submit(store))
+    store.leases.finish(claimed(store, worker, tasks), settled(tasks))
+    tasks = sorted(submit(store))
+    assert store.leases.complete_few(claimed(store, worker, tasks), settled(tasks))[1]
 
 
 def heavy(store: Store, worker: str) -> None:

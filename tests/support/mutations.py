@@ -93,7 +93,7 @@ MUTATIONS = [
     ),
     *_of("complete.sql", ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id")),
     *_of(
-        "complete_told.sql",
+        "complete_few.sql",
         ("'completed', attempts, worker_id", "'completed', attempts - 1, worker_id"),
     ),
     *_of(

@@ -1,5 +1,7 @@
 """Messages of the broker: a foreign, overlong or malformed message is a dead letter. A forged outcome is no outcome."""
 
+import contextlib
+
 import orjson
 import pytest
 
@@ -13,7 +15,7 @@ from dtqs.event import (
     encode_events,
     sealed_row,
 )
-from dtqs.event_seal import KEY_BYTES, EventSeal
+from dtqs.event_seal import KEY_BYTES, EventSeal, key_of
 from dtqs.uuid7 import uuid7
 
 TASK = uuid7()
@@ -88,7 +90,7 @@ def test_an_event_carries_outcomes_with_a_signature() -> None:
     assert (first.outcome.result, first.outcome.tags, first.outcome.request_id) == ({"a": 1}, ("x",), "r")
     assert second.outcome is not None
     assert (second.outcome.task_id, second.outcome.attempt) == (other, 2)
-    assert not reader.is_wanting
+    assert not reader.needs_key
 
 
 @pytest.mark.parametrize(
@@ -104,8 +106,24 @@ def test_an_event_carries_outcomes_with_a_signature() -> None:
 def test_a_forged_outcome_is_not_taken(forged: tuple[str, str, str]) -> None:
     reader = seal()
     assert decode_events(encode_events([ROW, forged]), {TASK}, reader.is_genuine) == [TaskEvent(TASK, "completed", 1)]
-    assert reader.is_wanting, "the key may be another one by now"
+    assert reader.needs_key, "the key may be another one by now"
     assert decode_events(encode_events([ROW, seal().row([told()])]), {TASK}, EventSeal().is_genuine)[0].outcome is None
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": 1}, [{"a": 0, "b": 0, "c": 0}], [{TASK: 1}], [[1, TASK]], ["abc"], [""], 7, ""]
+)
+def test_no_message_of_any_form_does_more_than_be_a_dead_letter(value: object) -> None:
+    for body in (value, [ROW, *value] if isinstance(value, list) else {TASK: ROW, "x": value}):
+        with contextlib.suppress(DeadLetter):
+            events = decode_events(orjson.dumps(body), {TASK}, seal().is_genuine)
+            assert all(event.outcome is None for event in events)
+
+
+def test_an_overlong_event_message_is_a_dead_letter() -> None:
+    with pytest.raises(DeadLetter):
+        decode_events(encode_events([ROW] * 10_000), {TASK})
+    assert len(decode_events(encode_events([(10**12, TASK, "in_progress")] * 1000), {TASK})) == 1000
 
 
 @pytest.mark.parametrize("row", [[1, "", "x"], ["s", "", 1], ["s", "", None], [None, "", "[]"]])
@@ -115,7 +133,19 @@ def test_a_sealed_row_of_a_wrong_form_carries_nothing(row: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", told(more=1), '["x"]', "[[]]", "{", '{"a": 1}', told(status="odd"), told(tags=None)]
+    "text",
+    [
+        "[]",
+        told(more=1),
+        '["x"]',
+        "[[]]",
+        "{",
+        '{"a": 1}',
+        told(status="odd"),
+        told(tags=None),
+        told().replace('"payload":{},"result":{"a":1}', '"result":{"a":1},"payload":{}'),
+        told().replace('"error"', '"fault"'),
+    ],
 )
 def test_outcomes_that_another_version_wrote_are_left_to_the_database(text: str) -> None:
     row = sealed_row(seal()._signature(f"[{text}]"), f"[{text}]")
@@ -125,6 +155,15 @@ def test_outcomes_that_another_version_wrote_are_left_to_the_database(text: str)
 def test_outcomes_of_unwatched_tasks_are_not_looked_at() -> None:
     body = encode_events([ROW, seal().row([told()])])
     assert decode_events(body, {uuid7()}, lambda *_: pytest.fail("nobody watches")) == []
+
+
+@pytest.mark.parametrize("text", [None, 7, "", "zz", "ab" * 31, "ab" * 65, {"a": 1}])
+def test_a_damaged_key_is_no_key(text: object) -> None:
+    one = EventSeal()
+    one.learn(key_of(text))
+    assert not one.has_key
+    assert one.needs_key
+    assert key_of("ab" * KEY_BYTES) == b"\xab" * KEY_BYTES
 
 
 def test_readers_of_older_versions_see_no_task_in_a_sealed_row() -> None:

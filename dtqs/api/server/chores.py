@@ -1,7 +1,7 @@
 """The periodic chores of an API process.
 
-It puts hints off, checks the schema, writes its totals, refuses submits that have waited too long, and cuts stalled
-clients.
+It puts hints off, checks the schema, learns the key of the events, writes its totals, refuses submits that have waited
+too long, and cuts stalled clients.
 """
 
 import logging
@@ -119,7 +119,7 @@ class Chores:
             logger.exception("the schema's version cannot be checked")
 
     def _learn_key(self) -> None:
-        if self._fitness.refusal is not None or not self._seal.is_wanting:
+        if self._fitness.refusal is not None or not self._seal.needs_key:
             return
         try:
             self._seal.learn(self._workers.event_key())

@@ -17,7 +17,7 @@ from dtqs.api.stream.watcher import Watcher
 from dtqs.errors import StoreUnavailable
 from dtqs.event import TaskEvent
 from dtqs.store.reads import Reads
-from dtqs.task import OUTCOMES
+from dtqs.task import OUTCOMES, TaskRecord
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +89,19 @@ class Hub:
 
     def on_events(self, events: list[TaskEvent]) -> None:
         """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
-        # the claim of a light task writes no log row, so there is nothing to read
-        logged = [event for event in events if event.log_id is not None and not self._is_finished(event)]
-        self._announced.update(event.task_id for event in logged if event.event in OUTCOMES)
-        self._note_news(event.task_id for event in logged)
+        news: list[str] = []
+        for event in events:
+            # the claim of a light task writes no log row, so there is nothing to read
+            if event.log_id is None or (event.outcome is not None and self._finish_all(event.outcome)):
+                continue
+            news.append(event.task_id)
+            if event.event in OUTCOMES:
+                self._announced.add(event.task_id)
+        self._note_news(news)
 
-    def _is_finished(self, event: TaskEvent) -> bool:
-        """Finish a task with the outcome in its event. False: some stream has no room, or the event has no outcome."""
-        return event.outcome is not None and self._registry.finish_all(final(event.outcome))
+    def _finish_all(self, outcome: TaskRecord) -> bool:
+        """Give an outcome to all streams of its task. Return False if some stream has no room for it now."""
+        return not self._registry.watchers(outcome.task_id) or self._registry.finish_all(final(outcome))
 
     def _note_news(self, task_ids: Iterable[str]) -> None:
         self._registry.note_news(task_ids)

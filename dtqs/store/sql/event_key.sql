@@ -1,5 +1,5 @@
--- Each process that signs or checks outcomes in events, once. The first one makes the key.
+-- A worker that finds no key of the events. One of several workers makes it.
 INSERT INTO settings (name, value)
 VALUES ('event_key', to_jsonb(%(offered)s::text))
-ON CONFLICT (name) DO UPDATE SET updated_at = settings.updated_at
-RETURNING value
+ON CONFLICT (name) DO NOTHING
+RETURNING 1

@@ -47,7 +47,7 @@ class Faulty:
     def due(self, _: Sequence[str]) -> list[Any]:
         return []
 
-    def complete_told(self, _: str, settled: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
+    def complete_few(self, _: str, settled: Sequence[Settlement]) -> tuple[list[LogRef], list[str]]:
         return [(1, one.task_id, str(one.kind)) for one in settled], ["{}"]
 
     def publish_events_now(self, rows: Sequence[LogRef | SealedRow]) -> None:
@@ -74,6 +74,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LIGHT = replace(TASK, light=True, is_new=True)
 CLAIMED_BEFORE = replace(LIGHT, is_new=False)
+MANY_BYTES = replace(LIGHT, payload='"' + "x" * 1500 + '"')
 LARGE = replace(LIGHT, payload='"' + "x" * 5000 + '"')
 
 
@@ -85,10 +86,12 @@ LARGE = replace(LIGHT, payload='"' + "x" * 5000 + '"')
         ([LIGHT] * 5, True, False),
         ([LIGHT], False, False),
         ([LARGE], True, False),
+        ([MANY_BYTES] * 2, True, True),
+        ([MANY_BYTES] * 3, True, False),
         ([TASK], True, False),
         ([CLAIMED_BEFORE], True, False),
     ],
-    ids=["one", "a few", "many", "no key", "large", "heavy", "claimed before"],
+    ids=["one", "a few", "many", "no key", "large", "small together", "large together", "heavy", "claimed before"],
 )
 def test_the_event_of_a_few_light_and_small_tasks_carries_their_outcomes(
     tasks: list[Claimed], has_key: bool, tells: bool
@@ -103,6 +106,24 @@ def test_the_event_of_a_few_light_and_small_tasks_carries_their_outcomes(
     )
     assert totals.completed == (len(tasks) if tells else 1)
     assert store.said == ([] if tells else [[Kind.COMPLETED] * len(tasks)])
+
+
+def test_outcomes_of_many_bytes_are_not_carried() -> None:
+    """Tags count too, and one character may have four bytes."""
+    store = Faulty()
+    store.complete_few = lambda *_: ([(1, LIGHT.task_id, "completed")], ["\N{GRINNING FACE}" * 5000])  # type: ignore
+    _, finisher, totals = held(store, tasks=[LIGHT], has_key=True)
+    assert finisher.finish()
+    assert store.published == [(1, LIGHT.task_id, "completed")]
+    assert totals.completed == 1
+
+
+def test_a_result_of_many_characters_is_not_carried() -> None:
+    store = Faulty()
+    hold, finisher, _ = held(store, tasks=[LIGHT], has_key=True)
+    hold.settled = [replace(DONE, value='"' + "x" * 5000 + '"')]
+    assert finisher.finish()
+    assert store.said == [[Kind.COMPLETED]]
 
 
 def test_a_task_that_has_reported_is_not_told() -> None:
