@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from itertools import pairwise
 from typing import Any
 
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
@@ -26,6 +25,7 @@ GROUP_TASKS, GROUP_BYTES = 1000, 1 << 20
 """Most tasks of an array, and most bytes of their JSON."""
 WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
+_LONGEST_WAKE_SECONDS = 1.0
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _INDEX = re.compile(r"\[(\d{1,4})\]")
 _ABOUT_ALL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
@@ -37,13 +37,11 @@ Post = Callable[[bytes, str], Any]
 class _Gathered:
     """One submit that waits for its answer: in a thread, by its lock, or in a task of `loop`, by its future."""
 
-    __slots__ = ("answer", "following", "future", "left", "lock", "loop", "text", "until", "woken")
+    __slots__ = ("answer", "future", "left", "lock", "loop", "text", "until", "woken")
 
     def __init__(self, text: bytes, until: float, loop: asyncio.AbstractEventLoop | None) -> None:
         self.text, self.until, self.loop, self.left, self.woken = text, until, loop, False, False
         self.answer: Any = None
-        self.following: _Gathered | None = None
-        """The thread that this one wakes."""
         self.future: asyncio.Future[None] | None = None
         self.lock: Any = None
         if loop is None:
@@ -73,6 +71,10 @@ class Gathering:
         lock = threading.Lock()
         self._changed, self._room = threading.Condition(lock), threading.Condition(lock)
         self._leaving = threading.Lock()
+        self._answered: deque[_Gathered] = deque()
+        """Threads that have their answers and sleep. The last one that was woken wakes the next."""
+        self._woke_at: float | None = None
+        """When that one was woken, on the monotonic clock. None: no thread sleeps."""
         self._waiting: deque[_Gathered] = deque()
         self._bytes = self._idle = 0
         self._closed = False
@@ -90,7 +92,7 @@ class Gathering:
             answered = member.lock.acquire(timeout=max(0.0, until - time.monotonic()))
         finally:
             if answered or self._leave(member):
-                self._wake(member.following)
+                self._wake_next()
         if member.answer is None:
             raise self._late()
         return member.receipt()  # also if it was not woken in time: a second submit would make a second task
@@ -164,14 +166,24 @@ class Gathering:
             member.left = True
             return member.woken
 
-    def _wake(self, member: _Gathered | None) -> None:
-        """Wake one thread, which wakes the next. Hundreds that wake at once would fight for the interpreter."""
+    def _wake(self, members: Sequence[_Gathered]) -> None:
+        """Wake threads, each by the one before. Several that wake at once would fight for the interpreter."""
         with self._leaving:
-            while member is not None and member.left:
-                member = member.following
-            if member is not None:
-                member.woken = True
-                member.lock.release()
+            self._answered.extend(members)
+            # Ctrl-C may have ended the one that had to wake the next
+            begins = self._woke_at is None or time.monotonic() - self._woke_at > _LONGEST_WAKE_SECONDS
+        if begins:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        with self._leaving:
+            while self._answered:
+                member = self._answered.popleft()
+                if not member.left:
+                    member.woken, self._woke_at = True, time.monotonic()
+                    member.lock.release()
+                    return
+            self._woke_at = None
 
     def _has_room(self) -> bool:
         return self._closed or (len(self._waiting) < WAITING_TASKS and self._bytes < WAITING_BYTES)
@@ -241,7 +253,7 @@ class Gathering:
             by_loop.setdefault(member.loop, []).append(member)
         for loop, members in by_loop.items():
             if loop is None:
-                self._wake(_link(members))
+                self._wake(members)
             else:
                 with suppress(RuntimeError):  # a closed loop: nobody waits
                     loop.call_soon_threadsafe(_resolve, members)
@@ -254,13 +266,6 @@ class Gathering:
         if len(answers) != len(part):
             raise ApiUnavailable(f"the API answered {len(part)} tasks with {len(answers)} receipts")
         return answers
-
-
-def _link(threads: Sequence[_Gathered]) -> _Gathered | None:
-    """Let each thread wake the next. Return the first one."""
-    for one, following in pairwise(threads):
-        one.following = following
-    return threads[0] if threads else None
 
 
 def _is_about_all(error: ApiRefusal) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -193,3 +194,15 @@ def test_a_client_closes_after_its_last_submits(server: Server) -> None:
 def test_a_client_that_does_not_gather_says_so(server: Server) -> None:
     with Client(server.url, "k") as client, pytest.raises(ConfigError, match="gather=True"):
         asyncio.run(client.submit_async("echo"))
+
+
+def test_an_interrupted_thread_that_woke_no_other_holds_up_no_later_submit(server: Server, client: Client) -> None:
+    server.answers = {"POST /submit": accepted}
+    client.submit("echo", {"n": 1})
+    one = client._gathering
+    assert one
+    eventually(lambda: one._woke_at is None, 5, "nobody has to be woken")
+    one._woke_at = time.monotonic() - 2 * gathering._LONGEST_WAKE_SECONDS
+    began = time.monotonic()
+    assert client.submit("echo", {"n": 2}).task_id
+    assert time.monotonic() - began < one._limit_seconds / 2
