@@ -9,6 +9,7 @@ import argparse
 import functools
 import importlib.util
 import json
+import os
 import resource
 import socket
 import statistics
@@ -137,7 +138,9 @@ def of_peers(rig: Rig, workers: int) -> list[Row]:
         environment = {
             "BENCH_AMQP": rig.rabbitmq.url,
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(
+                os.pathsep
+            ),
         }
         child = SandboxProcess(name, rig.folder / f"{name}.pid", rig.folder / f"{name}.log", death_signal="KILL")
         program = Program(child, command, environment)
