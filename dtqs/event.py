@@ -109,7 +109,7 @@ def decode_events(
     if mark != _SEALED or type(signature) is not str or type(text) is not str or not is_genuine(signature, text):
         return events
     outcomes = _outcomes(text)
-    return [replace(event, outcome=outcomes.get(event.task_id)) for event in events]
+    return [replace(event, outcome=outcomes.pop(event.task_id, None)) for event in events]
 
 
 def _outcomes(text: str) -> dict[str, TaskRecord]:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
@@ -25,7 +26,6 @@ GROUP_TASKS, GROUP_BYTES = 1000, 1 << 20
 """Most tasks of an array, and most bytes of their JSON."""
 WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
-_LONGEST_WAKE_SECONDS = 1.0
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _INDEX = re.compile(r"\[(\d{1,4})\]")
 _ABOUT_ALL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
@@ -37,11 +37,13 @@ Post = Callable[[bytes, str], Any]
 class _Gathered:
     """One submit that waits for its answer: in a thread, by its lock, or in a task of `loop`, by its future."""
 
-    __slots__ = ("answer", "future", "left", "lock", "loop", "text", "until", "woken")
+    __slots__ = ("answer", "following", "future", "left", "lock", "loop", "text", "until", "woken")
 
     def __init__(self, text: bytes, until: float, loop: asyncio.AbstractEventLoop | None) -> None:
         self.text, self.until, self.loop, self.left, self.woken = text, until, loop, False, False
         self.answer: Any = None
+        self.following: _Gathered | None = None
+        """The thread that this one wakes."""
         self.future: asyncio.Future[None] | None = None
         self.lock: Any = None
         if loop is None:
@@ -71,10 +73,6 @@ class Gathering:
         lock = threading.Lock()
         self._changed, self._room = threading.Condition(lock), threading.Condition(lock)
         self._leaving = threading.Lock()
-        self._answered: deque[_Gathered] = deque()
-        """Threads that have their answers and sleep. The last one that was woken wakes the next."""
-        self._woke_at: float | None = None
-        """When that one was woken, on the monotonic clock. None: no thread sleeps."""
         self._waiting: deque[_Gathered] = deque()
         self._bytes = self._idle = 0
         self._closed = False
@@ -84,6 +82,7 @@ class Gathering:
 
     def submit(self, body: Json) -> Json:
         """Return the answer for a task when it is durable. Raises ApiRefusal, ApiUnavailable."""
+        self._refuse_a_copy()  # first of all: a copied lock may stay locked
         until = time.monotonic() + self._limit_seconds
         member = _Gathered(_encode(body).encode(), until, None)
         answered = False
@@ -92,7 +91,7 @@ class Gathering:
             answered = member.lock.acquire(timeout=max(0.0, until - time.monotonic()))
         finally:
             if answered or self._leave(member):
-                self._wake_next()
+                self._wake(member.following)
         if member.answer is None:
             raise self._late()
         return member.receipt()  # also if it was not woken in time: a second submit would make a second task
@@ -134,6 +133,10 @@ class Gathering:
         """Tell whether this is a fork's copy: it has none of the threads, and perhaps a lock that nobody releases."""
         return bool(self._threads) and self._process_id != os.getpid()
 
+    def _refuse_a_copy(self) -> None:
+        if self._is_copied:
+            raise RuntimeError("the client was used before a fork; make a new one in this process")
+
     def _add(self, member: _Gathered, until: float) -> None:
         """Wait for room, and queue a submit. Raises ApiUnavailable."""
         while not self._add_now(member):
@@ -142,8 +145,7 @@ class Gathering:
                     raise self._late()
 
     def _add_now(self, member: _Gathered) -> bool:
-        if self._is_copied:
-            raise RuntimeError("the client was used before a fork; make a new one in this process")
+        self._refuse_a_copy()
         with self._changed:
             if self._closed:
                 raise RuntimeError("the client is closed; make a new one")
@@ -166,24 +168,14 @@ class Gathering:
             member.left = True
             return member.woken
 
-    def _wake(self, members: Sequence[_Gathered]) -> None:
-        """Wake threads, each by the one before. Several that wake at once would fight for the interpreter."""
+    def _wake(self, member: _Gathered | None) -> None:
+        """Wake one thread, which wakes the next. Hundreds that wake at once would fight for the interpreter."""
         with self._leaving:
-            self._answered.extend(members)
-            # Ctrl-C may have ended the one that had to wake the next
-            begins = self._woke_at is None or time.monotonic() - self._woke_at > _LONGEST_WAKE_SECONDS
-        if begins:
-            self._wake_next()
-
-    def _wake_next(self) -> None:
-        with self._leaving:
-            while self._answered:
-                member = self._answered.popleft()
-                if not member.left:
-                    member.woken, self._woke_at = True, time.monotonic()
-                    member.lock.release()
-                    return
-            self._woke_at = None
+            while member is not None and member.left:
+                member = member.following
+            if member is not None:
+                member.woken = True
+                member.lock.release()
 
     def _has_room(self) -> bool:
         return self._closed or (len(self._waiting) < WAITING_TASKS and self._bytes < WAITING_BYTES)
@@ -253,7 +245,7 @@ class Gathering:
             by_loop.setdefault(member.loop, []).append(member)
         for loop, members in by_loop.items():
             if loop is None:
-                self._wake(members)
+                self._wake(_link(members))
             else:
                 with suppress(RuntimeError):  # a closed loop: nobody waits
                     loop.call_soon_threadsafe(_resolve, members)
@@ -266,6 +258,13 @@ class Gathering:
         if len(answers) != len(part):
             raise ApiUnavailable(f"the API answered {len(part)} tasks with {len(answers)} receipts")
         return answers
+
+
+def _link(threads: Sequence[_Gathered]) -> _Gathered | None:
+    """Let each thread wake the next. Return the first one."""
+    for one, following in pairwise(threads):
+        one.following = following
+    return threads[0] if threads else None
 
 
 def _is_about_all(error: ApiRefusal) -> bool:

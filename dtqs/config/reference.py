@@ -24,7 +24,7 @@ Models = Mapping[str, type[Section]]
 
 ABOUT = {
     "postgresql": "PostgreSQL, which keeps every task",
-    "rabbitmq": "RabbitMQ, which carries the hints",
+    "rabbitmq": "RabbitMQ, which carries hints and events",
     "api": "The HTTP API",
     "supervisor": "The supervisor of this node's processes",
     "pool:default": "The workers; a further [pool:NAME] adds a second set of workers",

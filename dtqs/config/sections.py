@@ -48,8 +48,8 @@ class RabbitmqSection(Section):
     publish_timeout_seconds: float = Field(10.0, ge=0.5, le=120, description="seconds to wait for the broker's confirm")
     event_outcomes: bool = Field(
         True,
-        description="send outcomes of up to 4 KiB, with their payloads, in events: submits that wait end sooner; "
-        "off: RabbitMQ sees only ids",
+        description="workers send the records of small tasks in events, with payload and result: submits that wait end "
+        "sooner; off on every node with workers: RabbitMQ sees no payload",
     )
 
     @field_validator("url")

@@ -146,7 +146,6 @@ class Beat:
                 self._give_away_late_work,
                 self._beat_when_due,
                 self._check_schema,
-                self._learn_key,
                 self._repair_a_piece,
                 sink.flush,
             )
@@ -220,6 +219,7 @@ class Beat:
         self._check_leases()
         parts.totals.tally.state("=broker|worker", parts.link.state)
         parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
+        self._learn_key()
 
     def _check_schema(self) -> None:
         """Drain if the schema has become one for newer code. The next process in this slot reports that and ends."""
@@ -236,9 +236,15 @@ class Beat:
             return
         self._next_key_at = time.monotonic() + _SCHEMA_SECONDS
         try:
-            self._parts.finisher.seal.learn(self._parts.store.workers.event_key(make=True))
+            key = self._parts.store.workers.event_key(make=True)
         except StoreUnavailable as error:
-            logger.warning("events carry no new outcomes", extra={"reason": str(error)})
+            logger.warning("the key of the events cannot be read", extra={"reason": str(error)})
+            return
+        if key is None:
+            reason = "settings has a damaged event_key; delete this row, and a worker makes a new one"
+            logger.warning("the key of the events cannot be read", extra={"reason": reason})
+        else:
+            self._parts.finisher.seal.learn(key)
 
     def _check_cancel(self) -> None:
         if self._cancel_noted:

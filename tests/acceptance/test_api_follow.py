@@ -17,6 +17,7 @@ from dtqs.client import Client
 from dtqs.client import client as client_module
 from dtqs.event import decode_events, encode_events
 from dtqs.event_seal import KEY_BYTES, EventSeal, key_of
+from dtqs.task import TaskRecord
 from tests.support.fix_api import NewKey, Received, open_store, parse, watch
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
@@ -142,25 +143,11 @@ def _has_room(system: System) -> bool:
     return "preference-applied" in answer.headers
 
 
-def test_a_forged_event_shows_no_outcome(shared: System) -> None:
-    """Anybody who may publish to RabbitMQ can send an event; only the row has the outcome."""
-    task_id = shared.submit(delay_seconds=600)
-    stream = watch(shared.client, [task_id])
-    stream.wait_for("status")
-    forged = orjson.dumps(shared.task(task_id) | {"status": "completed", "result": "forged", "submitted_by": None})
-    seal = EventSeal()
-    seal.learn(b"a guess".ljust(KEY_BYTES))
-    with pika.BlockingConnection(pika.URLParameters(shared.amqp_url)) as connection:
-        body = encode_events([(1, task_id, "completed"), seal.row([forged.decode()])])
-        connection.channel().basic_publish(EVENTS, "", body)
-    shared.client.post(f"/tasks/{task_id}/cancel")
-    assert stream.wait_end(5).names == ["status", "cancelled"]
-
-
 def key_of_events(system: System) -> EventSeal:
     """Return the seal with the key that the processes of this system share."""
-    with psycopg.connect(system.dsn) as connection:
-        row = connection.execute("SELECT value FROM settings WHERE name = 'event_key'").fetchone()
+    query = "SELECT value FROM settings WHERE name = 'event_key'"
+    with psycopg.connect(system.dsn, autocommit=True) as connection:
+        row = eventually(lambda: connection.execute(query).fetchone(), 10, "a worker makes the key")
     assert row
     seal = EventSeal()
     seal.learn(key_of(row[0]))
@@ -173,30 +160,53 @@ def test_the_event_of_a_small_task_carries_its_outcome(shared: System) -> None:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, EVENTS)
-        task_id = shared.client.post("/submit", json=echo(payload={"a": 1}), headers=WAIT).json()["task_id"]
-        for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
-            assert body is not None, "no event with an outcome"
-            found = decode_events(body, {task_id}, key_of_events(shared).is_genuine)
-            if outcome := next((event.outcome for event in found if event.outcome), None):
-                break
+
+        def carried() -> TaskRecord | None:
+            """Let a task end, and return the outcome in its event. A new worker learns the key in a moment."""
+            task_id = shared.client.post("/submit", json=echo(payload={"a": 1}), headers=WAIT).json()["task_id"]
+            for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+                assert body is not None, "no event of the end"
+                for event in decode_events(body, {task_id}, key_of_events(shared).is_genuine):
+                    if event.event == "completed":
+                        return event.outcome
+            return None
+
+        outcome = eventually(carried, 20, "an event carries an outcome")
     assert outcome
-    assert orjson.loads(orjson.dumps(record(outcome))) == shared.task(task_id)
+    assert orjson.loads(orjson.dumps(record(outcome))) == shared.task(outcome.task_id)
 
 
-def test_a_stream_takes_an_outcome_with_a_genuine_signature_from_the_event(shared: System) -> None:
-    """The row has no outcome yet, so only the event can have brought it."""
-    task_id = shared.submit(delay_seconds=600)
-    stream = watch(shared.client, [task_id])
-    stream.wait_for("status")
-    with open_store(shared) as store:
-        columns = asdict(store.reads.task(task_id)) | {"status": "completed", "result": "from the event"}
+def publish(system: System, task_id: str, seal: EventSeal, result: str) -> None:
+    """Publish an event that a worker could send for this task, with an outcome that its row does not have."""
+    with open_store(system) as store:
+        columns = asdict(store.reads.task(task_id)) | {"status": "completed", "result": result}
     text = orjson.dumps({"id": columns.pop("task_id"), **columns}).decode()
-    with pika.BlockingConnection(pika.URLParameters(shared.amqp_url)) as connection:
-        body = encode_events([(1, task_id, "completed"), key_of_events(shared).row([text])])
+    with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
+        body = encode_events([(1, task_id, "completed"), seal.row([text])])
         connection.channel().basic_publish(EVENTS, "", body)
-    assert stream.wait_end(5).events[-1].data["result"] == "from the event"
-    assert shared.task(task_id)["status"] == "pending"
+
+
+def test_a_stream_takes_an_outcome_only_with_a_genuine_signature(shared: System) -> None:
+    """Anybody who may publish to RabbitMQ can send an event. The rows have no outcome, so only events can bring one."""
+    probe, task_id = shared.submit(delay_seconds=600), shared.submit(delay_seconds=600)
+    genuine, forged = key_of_events(shared), EventSeal()
+    forged.learn(b"a guess".ljust(KEY_BYTES))
+    streams = {one: watch(shared.client, [one]) for one in (probe, task_id)}
+    for stream in streams.values():
+        stream.wait_for("status")
+
+    def is_told() -> bool:
+        """A new API process learns the key at its first heartbeat."""
+        publish(shared, probe, genuine, "from the event")
+        return streams[probe].ended
+
+    eventually(is_told, 20, "the stream ends")
+    assert streams[probe].events[-1].data["result"] == "from the event"
+    publish(shared, task_id, forged, "forged")
     shared.client.post(f"/tasks/{task_id}/cancel")
+    assert streams[task_id].wait_end(5).names == ["status", "cancelled"]
+    assert shared.task(probe)["status"] == "pending"
+    shared.client.post(f"/tasks/{probe}/cancel")
 
 
 def test_without_event_outcomes_the_broker_sees_no_payload(system: Factory) -> None:
@@ -212,3 +222,9 @@ def test_without_event_outcomes_the_broker_sees_no_payload(system: Factory) -> N
             assert b"hidden" not in body
             if b"completed" in body:
                 break
+    with psycopg.connect(one.dsn, autocommit=True) as database:
+        last = "SELECT max(heartbeat_at) FROM workers"
+        for _ in range(2):
+            seen = database.execute(last).fetchone()
+            eventually(partial(lambda seen: database.execute(last).fetchone() != seen, seen), 10, "a heartbeat")
+        assert database.execute("SELECT FROM settings WHERE name = 'event_key'").fetchone() is None

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
+import select
+import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -196,13 +198,25 @@ def test_a_client_that_does_not_gather_says_so(server: Server) -> None:
         asyncio.run(client.submit_async("echo"))
 
 
-def test_an_interrupted_thread_that_woke_no_other_holds_up_no_later_submit(server: Server, client: Client) -> None:
+def test_a_copy_in_a_forked_process_refuses_at_once(server: Server, client: Client) -> None:
     server.answers = {"POST /submit": accepted}
     client.submit("echo", {"n": 1})
-    one = client._gathering
-    assert one
-    eventually(lambda: one._woke_at is None, 5, "nobody has to be woken")
-    one._woke_at = time.monotonic() - 2 * gathering._LONGEST_WAKE_SECONDS
-    began = time.monotonic()
-    assert client.submit("echo", {"n": 2}).task_id
-    assert time.monotonic() - began < one._limit_seconds / 2
+    assert client._gathering
+    reading, writing = os.pipe()
+    with client._gathering._leaving:  # a thread of the parent may hold it at the fork
+        pid = os.fork()
+        if pid == 0:
+            try:
+                client.submit("echo", {"n": 2})
+            except RuntimeError as error:
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+    os.close(writing)
+    try:
+        assert select.select([reading], [], [], 10)[0], "the copy hangs"
+        assert b"before a fork" in os.read(reading, 1000)
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -120,6 +120,16 @@ def test_no_message_of_any_form_does_more_than_be_a_dead_letter(value: object) -
             assert all(event.outcome is None for event in events)
 
 
+def test_an_object_whose_keys_look_like_rows_is_a_dead_letter() -> None:
+    with pytest.raises(DeadLetter):
+        decode_events(orjson.dumps({"abc": 1}), {"b"}, seal().is_genuine)
+
+
+def test_a_message_carries_each_outcome_once() -> None:
+    body = encode_events([ROW, ROW, seal().row([told()])])
+    assert [event.outcome is not None for event in decode_events(body, {TASK}, seal().is_genuine)] == [True, False]
+
+
 def test_an_overlong_event_message_is_a_dead_letter() -> None:
     with pytest.raises(DeadLetter):
         decode_events(encode_events([ROW] * 10_000), {TASK})

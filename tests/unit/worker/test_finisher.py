@@ -15,6 +15,7 @@ from dtqs.settlement import Kind, Settlement
 from dtqs.store.leases import HeldLease
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
+from dtqs.worker import beat as beats
 from dtqs.worker import finisher as finishers
 from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
@@ -226,3 +227,23 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
     assert [one.kind for one in hold.earlier] == [kind]
     beat._try(beat._give_away_late_work)
     assert (store.said[-1], hold.earlier_id) == ([kind], None)
+
+
+@pytest.mark.parametrize("carries", [True, False])
+def test_a_worker_reads_the_key_of_the_events_again_and_again(carries: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beats, "_SCHEMA_SECONDS", 0.0)
+    _, finisher, _ = held(Faulty())
+    parts = Mock(finisher=finisher)
+    one = Beat(parts, cast(Any, None), 0.0, lambda: False, carries_outcomes=carries)
+    keys = [StoreUnavailable("away"), None, b"1" * KEY_BYTES, None, b"2" * KEY_BYTES]
+    parts.store.workers.event_key.side_effect = keys
+    rows = []
+    for _ in keys:
+        one._learn_key()
+        rows.append(finisher.seal.row(["{}"]) if finisher.seal.has_key else None)
+    if carries:
+        assert rows[:2] == [None, None]
+        assert rows[2] == rows[3] != rows[4]
+    else:
+        assert rows == [None] * 5
+        parts.store.workers.event_key.assert_not_called()
