@@ -8,6 +8,7 @@ import pytest
 from dtqs.errors import StoreUnavailable
 from dtqs.store import Store
 from dtqs.store.driver import kept
+from dtqs.store.driver.connection import ADAPTERS
 from dtqs.store.driver.kept import KeptDatabase
 from tests.support.fix_store import World
 from tests.support.helpers import eventually
@@ -79,3 +80,10 @@ def test_a_stopped_database_leaves_no_connection(world: World) -> None:
     eventually(lambda: not world.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"), 5, "its backend ends")
     with pytest.raises(StoreUnavailable):
         store.reads.tasks([])
+
+
+def test_connections_share_their_conversions(store: Store) -> None:
+    """A map of its own would touch each of 400 classes, and so copy their pages in each process."""
+    with store.database._connection() as connection:
+        for mine, shared in zip(connection.adapters._loaders, ADAPTERS._loaders, strict=True):
+            assert mine is shared

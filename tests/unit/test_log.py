@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dtqs.log import _Context, _Text, add_fields
+from dtqs.log import _Context, _set_level, _Text, add_fields
 
 
 def test_the_text_of_an_exception_cannot_control_a_terminal() -> None:
@@ -42,3 +42,17 @@ def test_an_entry_has_the_fields_of_its_context_unless_it_has_its_own(monkeypatc
     assert _Text("worker").format(record).endswith("worker: a task_id=own request_id=r-1")
     add_fields(lambda: {}["missing"])
     assert _Text("worker").format(record).endswith("worker: a task_id=own fields_missing=KeyError")
+
+
+def test_a_level_that_is_set_already_touches_no_logger() -> None:
+    """A forked process inherits the levels. To set one clears the caches of all loggers, and so copies their pages."""
+    logger, other = logging.getLogger("dtqs.test.levels"), logging.getLogger("dtqs.test.other")
+    _set_level(logger, logging.ERROR)
+    assert not logger.isEnabledFor(logging.INFO)
+    other.isEnabledFor(logging.INFO)
+    before = dict(other._cache)  # type: ignore[attr-defined]
+    _set_level(logger, logging.ERROR)
+    assert before
+    assert other._cache == before  # type: ignore[attr-defined]
+    _set_level(logger, logging.INFO)
+    assert logger.isEnabledFor(logging.INFO)

@@ -3,11 +3,21 @@
 from collections.abc import Generator
 from typing import Any, NoReturn, TypeVar
 
+import orjson
 import psycopg
+from psycopg.adapt import AdaptersMap
 from psycopg.errors import Diagnostic
+from psycopg.types.json import set_json_dumps, set_json_loads
+
+from dtqs.json_value import loads
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+ADAPTERS = AdaptersMap(psycopg.adapters)
+"""Every connection's conversions. Made before the fork: a map for each connection would touch each of 400 classes, and
+so copy most pages that hold one (0.8 MiB a process)."""
+set_json_loads(loads, ADAPTERS)
+set_json_dumps(orjson.dumps, ADAPTERS)
 
 
 class LimitedConnection(psycopg.Connection[Row]):

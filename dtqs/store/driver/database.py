@@ -11,19 +11,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-import orjson
 import psycopg
 import psycopg.errors
 from psycopg import sql
-from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
-from dtqs.json_value import loads
-from dtqs.store.driver.connection import LimitedConnection, Row
+from dtqs.store.driver.connection import ADAPTERS, LimitedConnection, Row
 from dtqs.store.driver.plain import runner
 from dtqs.store.driver.schema import refusal
 
@@ -66,6 +63,7 @@ class Database:
             section.dsn.get_secret_value(),
             connection_class=self.connection_class,
             kwargs={
+                "context": ADAPTERS,
                 "autocommit": True,
                 "prepare_threshold": 0 if section.prepared_statements else None,
                 "application_name": self._name,
@@ -97,8 +95,6 @@ class Database:
         )
 
     def _configure(self, connection: LimitedConnection) -> None:
-        set_json_loads(loads, connection)
-        set_json_dumps(orjson.dumps, connection)
         # The server's own limit is a setting of the role (schema.py): a SET would leak to others through PgBouncer.
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
         connection.add_notice_handler(connection.note)

@@ -19,6 +19,7 @@ from dtqs.store.driver.statements import statement
 
 PLAIN = frozenset({"insert_tasks", "insert_tasks_again", "read_tasks", "read_ended"})
 """Statements that clients wait for one by one. A worker's statements join them if they are about few tasks."""
+_PARAMETER = re.compile(rb"%\((\w+)\)s")
 _BOOLEANS, _NUMBERS, _FLOATS, _JSON, _TEXT = (16,), (20, 21, 23), (700, 701), (114, 3802), (25, 1043)
 """PostgreSQL's numbers of the types boolean; bigint, smallint, integer; real, double; json, jsonb; text, varchar."""
 
@@ -29,7 +30,7 @@ class Plain:
     def __init__(self, name: str) -> None:
         self._names: list[str] = []
         self._name = f"dtqs_{name}".encode()
-        self._text = re.sub(rb"%\((\w+)\)s", self._number, statement(name))
+        self._text = _PARAMETER.sub(self._number, statement(name))
 
     def _number(self, match: re.Match[bytes]) -> bytes:
         name = match[1].decode()

@@ -6,7 +6,7 @@ from importlib import resources
 import psycopg
 from psycopg import pq
 
-from dtqs.store.driver.statements import statement
+from dtqs.store.driver.plain import runner
 
 _NOWHERE = b"host=/dev/null hostaddr='' service=''"
 """No file can lie below this path, so libpq fails without opening a socket that stays."""
@@ -17,7 +17,7 @@ def preload() -> None:
     for file in (resources.files("dtqs.store") / "sql").iterdir():
         name, _, kind = file.name.partition(".")
         if kind == "sql":
-            statement(name)
+            runner(name)
     connection = pq.PGconn.connect_start(_NOWHERE)
     with suppress(psycopg.Error):  # without OpenSSL there is nothing to share
         connection.encrypt_password(b"any", b"any", b"scram-sha-256")
