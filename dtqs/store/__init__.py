@@ -28,8 +28,12 @@ class Store:
         name: str,
         database_class: type[Database] = Database,
         retry: RetrySection | None = None,
+        keeps_text: bool = False,
     ) -> None:
-        """Pass `retry`, with its backoff and limit of deaths, if this process reclaims leases."""
+        """Pass `retry`, with its backoff and limit of deaths, if this process reclaims leases.
+
+        `keeps_text`: large values that `reads` returns stay text.
+        """
         self.database = database_class(section, size, name)
         self.lease_section = lease
         self.tasks = Tasks(self.database, lease.grace_seconds)
@@ -38,7 +42,7 @@ class Store:
         self.workers = Workers(self.database, self.leases)
         self.queues = Queues(self.database)
         self.rates = RateLimits(self.database)
-        self.reads = Reads(self.database)
+        self.reads = Reads(self.database, keeps_text)
         self.api_keys = ApiKeys(self.database)
         self.files = FileRows(self.database)
         self.housekeeping = Housekeeping(self.database)

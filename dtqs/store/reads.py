@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from dtqs.errors import NotFound
+from dtqs.json_value import loads
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, lived_since
@@ -110,8 +113,9 @@ class Audited:
 
 
 class Reads:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, keeps_text: bool = False) -> None:
+        """`keeps_text`: large values of records stay JSON text, as `orjson.Fragment`, to be written again."""
+        self._database, self._record = database, task_record if keeps_text else _parsed_record
 
     def task(self, task_id: str, owner: str | None = None) -> TaskRecord:
         """Return one task. Raises NotFound (also for another owner's task), StoreUnavailable."""
@@ -122,7 +126,7 @@ class Reads:
 
     def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskRecord]:
         """Return the tasks that exist, in the given order. Raises StoreUnavailable."""
-        rows = {row[0]: task_record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
+        rows = {row[0]: self._record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
         return [rows[i] for i in task_ids if i in rows]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
@@ -135,7 +139,7 @@ class Reads:
         rows = self._database.run(
             "read_ended", _by_ids(list(positions), after=_after(positions), most_bytes=most_bytes)
         )
-        return [(task_record(row[:-1]), row[-1] <= 1) for row in rows]
+        return [(self._record(row[:-1]), row[-1] <= 1) for row in rows]
 
     def states(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
         """Return the states of the tasks that exist, in the given order. Raises StoreUnavailable.
@@ -207,11 +211,18 @@ class Reads:
         return [task_id for task_id, matches, _ in rows if matches], rest
 
     def logs(self, task_id: str, after: int = 0, limit: int = 1000) -> list[TaskLogRow]:
-        """Return a task's log rows after one id. Raises StoreUnavailable."""
-        rows = self._database.run(
-            "read_logs", {"task_id": task_id, "since": lived_since([task_id]), "after": after, "limit": limit}
-        )
-        return [TaskLogRow(row[0], task_id, *row[1:]) for row in rows]
+        """Return a task's log rows after one id, fewer if they are long. Raises StoreUnavailable."""
+        return self.logs_page(task_id, after, limit)[0]
+
+    def logs_page(self, task_id: str, after: int, limit: int) -> tuple[list[TaskLogRow], bool]:
+        """Return a task's log rows after one id, of about `SLICE_BYTES`, and whether more may follow.
+
+        Raises StoreUnavailable.
+        """
+        bounds = {"after": after, "limit": limit, "most_bytes": SLICE_BYTES}
+        rows = self._database.run("read_logs", {"task_id": task_id, "since": lived_since([task_id]), **bounds})
+        found = [TaskLogRow(row[0], task_id, *row[1:-1]) for row in rows]
+        return found, len(rows) == limit or bool(rows and rows[-1][-1])
 
     def watch(self, positions: dict[str, int], limit: int = 200) -> list[TaskLogRow]:
         """Return the new log rows of tasks, at most `limit` of each. `positions` maps each id to the last log id seen.
@@ -252,6 +263,10 @@ class Reads:
         leased = [row[0] for row in self._database.run("audit_lease_strays")]
         places = [(task_id, "the backlog") for task_id in strays[:100]] + [(task_id, "a lease") for task_id in leased]
         return [Violation(task_id, f"in {place}, but there is no such task") for task_id, place in places]
+
+
+def _parsed_record(columns: Sequence[Any]) -> TaskRecord:
+    return task_record([loads(orjson.dumps(one)) if isinstance(one, orjson.Fragment) else one for one in columns])
 
 
 def _by_ids(task_ids: Sequence[str], **others: object) -> dict[str, object]:

@@ -269,7 +269,7 @@ def test_the_search_for_a_rare_line_goes_back_a_limited_number_of_rows(
 ) -> None:
     logged(world, 1, words="needle")
     logged(world, 3000)
-    world.execute("UPDATE logs SET at = now() - interval '0.01 s' * (SELECT max(id) - logs.id FROM logs newest)")
+    world.execute("UPDATE logs SET at = now() - interval '0.01 s' * ((SELECT max(id) FROM logs) - logs.id)")
     monkeypatch.setattr(overview, "LOG_LOOKS", (100, 500))
     assert messages(reader.newest_logs(9, search="needle")) == []
     monkeypatch.setattr(overview, "LOG_LOOKS", (100, 500, 5000))

@@ -1,12 +1,15 @@
 """Statements without a cursor store and return the same as the driver, in every state of a connection."""
 
+import json
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused
 from dtqs.store import Store
+from dtqs.store.reads import Reads
 from dtqs.task import Claimed, NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World
@@ -39,6 +42,19 @@ def test_stored_values_equal_the_given_ones(world: World, prepared: bool) -> Non
             assert all(published[one.task_id] == one.publish_at for one in stored)
     finally:
         store.stop()
+
+
+def test_a_large_value_stays_text_where_it_is_only_written_again(world: World) -> None:
+    large = '{"a":[' + ",".join(["{}", "1e16", '"\\u00e9"', "-0.0"] * 5000) + "]}"
+    in_lines = large.replace(",", ",\n")
+    small, first, second = '{"a":1}', large, in_lines
+    ids = [world.submit(1, payload=payload)[0] for payload in (small, first, second)]
+    payloads = [one.payload for one in Reads(world.store.database, keeps_text=True).tasks(ids)]
+    assert payloads[0] == {"a": 1}
+    assert isinstance(payloads[1], orjson.Fragment)
+    assert orjson.dumps(payloads[1]).decode() == large
+    assert payloads[2] == json.loads(large), "an event of a stream is one line"
+    assert [one.payload for one in world.store.reads.tasks(ids)] == [{"a": 1}, *2 * [json.loads(large)]]
 
 
 @pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])

@@ -10,12 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import falcon
 import pytest
+from falcon.testing import create_environ
 
 import dtqs
 from dtqs import masking as secrets
-from dtqs.api.access import origin, sessions, signing
-from dtqs.api.files import downloads
+from dtqs.api.access import cookies, origin, sessions, signing
+from dtqs.api.files import downloads, uploads
 from dtqs.api.http import names, strict
 from dtqs.api.stream import position
 from dtqs.api.submit import envelope
@@ -153,6 +155,10 @@ def opened(token: str) -> None:
         signing.Signer(b"k", sessions._SESSION, 1).open(token)
 
 
+def request(**headers: str) -> falcon.Request:
+    return falcon.Request(create_environ(headers={name.replace("_", "-"): text for name, text in headers.items()}))
+
+
 BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "mail address": (addresses.parse, "", [" ", "<", "< ", "a <", ".", '"', "\\"]),
     "mail domain": (addresses.ascii_domain, "", ["a", "a.", "ü", "xn--"]),
@@ -181,6 +187,12 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "disposition": (lambda text: names.disposition(text, "text/plain"), "", ["\\", "ü"]),
     "Range": (downloads._RANGE.fullmatch, "bytes=", ["1", "-"]),
     "Host": (origin._name, "", ["a", ":", "[", "ａ"]),
+    "Cookie": (lambda text: cookies.cookie(request(Cookie=text), "dtqs_session"), 'a="', ["\\a", ";", "=", '"']),
+    "form": (
+        lambda text: list(uploads._form(request(Content_Type=f"multipart/form-data; {text}"), 1)),
+        "",
+        ['boundary="', 'a=";', '";', "\\"],
+    ),
     "token": (opened, "", ["a", "_"]),
     "Last-Event-ID": (lambda text: position.decode(text, []), "", ["_", "A"]),
     "due_at": (envelope._due_at, "2030-01-31T12:00:00.", ["1"]),
@@ -203,6 +215,12 @@ def test_the_worst_allowed_address_is_parsed_at_once() -> None:
     for seed in ("<", " ", "< ", "a <", "ü", '"\\'):
         text = (seed * addresses.ADDRESS_CHARACTERS)[: addresses.ADDRESS_CHARACTERS - 1] + "@"
         assert seconds(addresses.parse, text) < 0.02
+
+
+def test_the_worst_allowed_head_of_a_form_part_is_read_at_once() -> None:
+    for seed in (";", '";', "\\;", 'a=";'):
+        text = 'form-data; filename="' + (seed * uploads._PART_HEAD_BYTES)[: uploads._PART_HEAD_BYTES]
+        assert seconds(falcon.parse_header, text) < 0.05
 
 
 @pytest.mark.parametrize(

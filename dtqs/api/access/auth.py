@@ -85,7 +85,7 @@ class Auth:
 
     def _known(self, req: falcon.Request, scope: str) -> Caller:
         authorization = req.env.get("HTTP_AUTHORIZATION")
-        has_session = authorization is None and self._sessions.cookie_name(req) in req.cookies
+        has_session = authorization is None and self._sessions.has_cookie(req)
         caller = self._of_session(req) if has_session else self._of_key(req, authorization or "")
         if scope not in caller.scopes and "admin" not in caller.scopes:
             raise falcon.HTTPForbidden(description=lacking(scope, caller.scopes))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import falcon
 
+from dtqs.api.access.cookies import cookie
 from dtqs.api.access.signing import Signer, TokenExpired, TokenForged, TokenKind
 from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 
@@ -58,6 +59,10 @@ class Sessions:
         """Tell whether the browser came over TLS. A forged header only hides the sender's own cookie."""
         return self._is_secure or req.scheme == "https" or req.forwarded_scheme == "https"
 
+    def has_cookie(self, req: falcon.Request) -> bool:
+        """Tell whether the request has a session's cookie, good or not."""
+        return cookie(req, self.cookie_name(req)) is not None
+
     def cookie_name(self, req: falcon.Request) -> str:
         return SECURE_COOKIE if self.is_secure(req) else COOKIE
 
@@ -67,7 +72,7 @@ class Sessions:
         None without a cookie, and for a cookie that is forged or expired, has ended, or belongs to a revoked key.
         """
         try:
-            expires_at, key_id, session_id = self._signer.open(req.cookies.get(self.cookie_name(req), ""))
+            expires_at, key_id, session_id = self._signer.open(cookie(req, self.cookie_name(req)) or "")
         except (TokenForged, TokenExpired):
             return None
         session = str(uuid.UUID(bytes=session_id))

@@ -24,6 +24,10 @@ from dtqs.task import OutputFile
 
 FORM_OVERHEAD_BYTES = 64 << 10
 """Most bytes that a form may add to its file."""
+_CONTENT_TYPE_CHARACTERS = 300
+"""Longest Content-Type of a form. Its boundary has up to 70 characters."""
+_PART_HEAD_BYTES = 2 << 10
+"""Most bytes of the head of a form's part. Its file name has up to 255 characters, most of them percent-encoded."""
 _PIECE_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10
 """Pieces up to this size are written at once: that costs less than handing them to a thread."""
@@ -107,14 +111,22 @@ def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
         del rest[:size]
         return taken
 
-    _, parameters = falcon.parse_header(req.content_type or "")
+    content_type = req.content_type or ""
+    # falcon reads quoted parameters in quadratic time
+    _, parameters = falcon.parse_header(content_type if len(content_type) <= _CONTENT_TYPE_CHARACTERS else "")
     boundary = parameters.get("boundary", "")
     if not 0 < len(boundary) <= 70 or not boundary.isascii():
         raise falcon.HTTPBadRequest(description="the form's Content-Type has no boundary of 1 to 70 ASCII characters")
     try:
-        yield from MultipartForm(BufferedReader(read, limit_bytes), boundary.encode(), None, MultipartParseOptions())
+        yield from MultipartForm(BufferedReader(read, limit_bytes), boundary.encode(), None, _part_options())
     except MultipartParseError as error:
         raise falcon.HTTPBadRequest(description=f"the form cannot be read: {error.description}") from None
+
+
+def _part_options() -> MultipartParseOptions:
+    options = MultipartParseOptions()
+    options.max_body_part_headers_size = _PART_HEAD_BYTES
+    return options
 
 
 def _filename(part: Any) -> str | None:

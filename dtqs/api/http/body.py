@@ -18,6 +18,7 @@ SLOWEST_BYTES = 16 << 10
 ANSWER_PIECE_BYTES = 256 << 10
 """Size of the pieces of an answer. Each has the full time limit, so a slow client does not look stuck."""
 _PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
+_FRAMING_BYTES, _FRAMING_TIMES = 64 << 10, 4
 _SOCKET = "gunicorn.socket"
 
 
@@ -32,6 +33,11 @@ def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
     connection = environ.get(_SOCKET)
     if connection is not None:
         connection.settimeout(seconds)
+
+
+def is_mostly_framing(wire_bytes: int, body_bytes: int) -> bool:
+    """Tell whether a body comes in chunks so small that reading it costs too much: each takes 20 µs, of any size."""
+    return wire_bytes > _FRAMING_BYTES + _FRAMING_TIMES * body_bytes
 
 
 def forget_body(req: falcon.Request) -> None:
@@ -108,6 +114,8 @@ class _Incoming:
         self._req, self._stream = req, req.env["wsgi.input"]
         connection = req.env.get(_SOCKET)
         self._left: float | None = connection.gettimeout() if connection is not None else None
+        self._connection, self._taken = connection, 0
+        self._begin: int = getattr(connection, "body_bytes", 0)
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end of the body."""
@@ -131,6 +139,10 @@ class _Incoming:
             raise falcon.HTTPError(falcon.HTTP_408, description="the body did not come in time") from None
         except (OSError, ParseException):
             raise _cut_off(self._req) from None
+        self._taken += len(step)
+        if is_mostly_framing(getattr(self._connection, "body_bytes", 0) - self._begin, self._taken):
+            close_connection(self._req)
+            raise falcon.HTTPBadRequest(description="the body's chunks are too small; send chunks of 100 bytes or more")
         if self._left is not None:
             self._left += len(step) / SLOWEST_BYTES - (time.monotonic() - began)
         return step

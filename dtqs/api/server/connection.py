@@ -11,12 +11,17 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import LimitRequestHeaders, ParseException
 
+from dtqs.api.http.body import is_mostly_framing
 from dtqs.api.server.gunicorn_private import swap_must_close
 
 _PLAIN_BYTES = 16 << 10
 """A plain request that comes in one piece is read at once up to this size."""
+MOST_HEAD_BYTES = 32 << 10
+"""Longest head of a request. gunicorn alone takes 800 KB, and looks through all of it again after each piece."""
+_TURN_SECONDS = 0.005
+"""How long a body that keeps coming may hold the loop. gevent's recv lets nobody run while bytes are at hand."""
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
 """Limits on what a refused client may still send of its body before its connection is reset."""
 
@@ -45,11 +50,16 @@ class Connection:
         self.wait: Wait | None = None
         self.has_begun = False
         """Set when a part of the next head has come."""
+        self.head_bytes = 0
+        """Bytes of the present head that came behind its first piece."""
+        self.body_bytes = 0
+        """Bytes read since the head, with the sizes of chunks."""
+        self._yields_at = 0.0
 
     def recv(self, size: int) -> bytes:
-        """Return bytes from the client. Raises HeadTimeout."""
+        """Return bytes from the client. Raises HeadTimeout, LimitRequestHeaders."""
         if self.wait is None:
-            return self._peer.recv(size)  # type: ignore[no-any-return]
+            return self._recv_body(size)
         # most heads come in one piece, which needs no second time limit
         if not self.has_begun:
             piece = self._begin_of_head(self.wait, size)
@@ -59,8 +69,24 @@ class Connection:
         late = HeadTimeout(self._head_seconds)
         if left <= 0:
             raise late
+        if self.head_bytes > MOST_HEAD_BYTES:
+            # raised before gunicorn looks through all of it once more
+            raise LimitRequestHeaders(f"the request's head is longer than the allowed {MOST_HEAD_BYTES} bytes")
         with gevent.Timeout(left, late):
-            return self._peer.recv(size)  # type: ignore[no-any-return]
+            more: bytes = self._peer.recv(size)
+        self.head_bytes += len(more)
+        return more
+
+    def _recv_body(self, size: int) -> bytes:
+        """Return bytes of a body. Others have a turn first, and time limits too, if it has held the loop for long."""
+        now = time.monotonic()
+        if now >= self._yields_at:
+            if self._yields_at:
+                gevent.sleep(0)
+            self._yields_at = time.monotonic() + _TURN_SECONDS
+        piece: bytes = self._peer.recv(size)
+        self.body_bytes += len(piece)
+        return piece
 
     def _begin_of_head(self, wait: "Wait", size: int) -> bytes:
         """Return the first bytes of a head that is not plain. Plain requests before it are served here."""
@@ -120,6 +146,7 @@ class Wait(gevent.Timeout):  # type: ignore[misc]
 
     def __exit__(self, *raised: Any) -> Any:
         self._connection.wait, self._connection.has_begun = None, False
+        self._connection.head_bytes = self._connection.body_bytes = 0
         self._idle.waits.discard(self)
         return super().__exit__(*raised)
 
@@ -209,13 +236,13 @@ class Joining:
         return getattr(self._connection, name)
 
 
-def take_rest(body: Any) -> bool:
+def take_rest(body: Any, connection: Connection) -> bool:
     """Read the rest of a body, so that the next head comes next. Return whether the body has ended."""
-    left = _LINGER_BYTES
+    begin, taken = connection.body_bytes, 0
     with suppress(OSError, ParseException), gevent.Timeout(_LINGER_SECONDS, False):
         while piece := body.read(1 << 16):
-            left -= len(piece)
-            if left <= 0:
+            taken += len(piece)
+            if taken >= _LINGER_BYTES or is_mostly_framing(connection.body_bytes - begin, taken):
                 return False
         return True
     return False

@@ -111,7 +111,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
             if body.is_unread:
                 linger(connection)
             raise StopIteration
-        if body.is_unread and not take_rest(body):
+        if body.is_unread and not take_rest(body, connection):
             raise StopIteration
         connection.settimeout(None)
         return rest
@@ -129,7 +129,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
                 linger(sock)
             raise
         joining.flush()
-        if is_unread(req) and not take_rest(req.body):
+        if is_unread(req) and not take_rest(req.body, sock):
             raise StopIteration
         # the wait for the next request has a limit of its own
         sock.settimeout(None)

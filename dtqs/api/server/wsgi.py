@@ -135,7 +135,9 @@ class Service:
 def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
     """Build the parts. Nothing is opened yet."""
     totals = ProcessTotals(routes=config.routes.text)
-    store = Store(config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase)
+    store = Store(
+        config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase, keeps_text=True
+    )
     fitness = Fitness(store.database.schema_refusal)
     hub, seal = Hub(store.reads, config.api.reread_seconds), EventSeal()
     link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes, seal.is_genuine)

@@ -96,8 +96,8 @@ class TaskLogs:
         limit, after = query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.number("after", 0, 0, LOG_ID_LIMIT)
         query.check()
         known = require_task(self._reads, task_id, caller)
-        rows = self._reads.logs(known, after, limit)
-        following = rows[-1].log_id if len(rows) == limit else None
+        rows, more = self._reads.logs_page(known, after, limit)
+        following = rows[-1].log_id if more else None
         if following:
             resp.append_link(f"{self._links.task(known)}/logs?after={following}&limit={limit}", "next")
         answer(resp, {"logs": [log_row(row) for row in rows], "next": following})

@@ -1,6 +1,6 @@
 """The statements of dtqs/store/sql/, each loaded once. `{settle}`, `{named}`, `{record}`, `{fits}`, `{matches}`,
-`{ceilings}`, `{wanted}`, `{submitted}`, `{accepted}`, `{completed}` and `{progress}` stand for parts that several
-statements share. `{record_of_light}` is a record without the progress of its task.
+`{ceilings}`, `{wanted}`, `{submitted}`, `{accepted}`, `{completed}`, `{shown}` and `{progress}` stand for parts that
+several statements share. `{record_of_light}` is a record without the progress of its task.
 """
 
 import functools
@@ -23,7 +23,7 @@ def statement(name: str) -> bytes:
     (`lived_since`). A plan covers the partitions of all days, and opening the others takes longer than the read.
     """
     text = re.sub(
-        r"\{(settle|named|record|fits|matches|ceilings|wanted|submitted|accepted|completed)\}",
+        r"\{(settle|named|record|fits|matches|ceilings|wanted|submitted|accepted|completed|shown)\}",
         lambda match: _read(f"{match[1]}.part.sql").strip(),
         _read(f"{name}.sql"),
     )

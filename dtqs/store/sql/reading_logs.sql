@@ -2,7 +2,7 @@
 -- place of a row in the table does not tell its age: the server puts rows wherever older pages have room.
 SELECT
     log.id, {utc log.at}, log.task_id::text, (SELECT task.task_type FROM tasks task WHERE task.id = log.task_id),
-    log.event, log.attempt, log.level, log.message, log.data
+    log.event, log.attempt, log.level, {shown}
 FROM (
     SELECT *
     FROM logs

@@ -8,7 +8,7 @@ WITH seen AS MATERIALIZED (
 )
 SELECT
     log.id, {utc log.at}, log.task_id::text, (SELECT task.task_type FROM tasks task WHERE task.id = log.task_id),
-    log.event, log.attempt, log.level, log.message, log.data
+    log.event, log.attempt, log.level, {shown}
 FROM (
     SELECT *
     FROM seen

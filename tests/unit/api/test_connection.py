@@ -12,7 +12,7 @@ from gevent.server import StreamServer
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from dtqs.api.server.connection import HeadTimeout
+from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
 from dtqs.api.server.worker import ApiWorker
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -122,6 +122,26 @@ def test_a_head_in_two_pieces_is_answered(connect: Connect) -> None:
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("field", [b"X: " + b"a" * 8000 + b"\r\n", b"a:\r\n"])
+def test_a_head_that_is_too_long_is_refused_before_its_end(field: bytes, connect: Connect) -> None:
+    connection = connect(GET[:-2])
+    with suppress(OSError):  # it is refused meanwhile
+        connection.sendall(field * (3 * MOST_HEAD_BYTES // len(field)))
+    connection.shutdown(socket.SHUT_WR)
+    answer = rest(connection)
+    assert answer.startswith(b"HTTP/1.1 431 "), answer
+    assert b"longer than the allowed %d bytes" % MOST_HEAD_BYTES in answer
+
+
+def test_each_head_of_a_connection_has_its_own_limit(connect: Connect) -> None:
+    connection, field = connect(b""), b"X: " + b"a" * 7000 + b"\r\n"
+    for _ in range(3):
+        for piece in (GET[:-2], field, field, field, b"\r\n"):
+            connection.sendall(piece)
+            gevent.sleep(0.01)
+        assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_connection_without_a_byte_is_closed_without_an_answer(worker: ApiWorker, connect: Connect) -> None:
     worker.first_seconds = SHORT_SECONDS
     assert rest(connect(b"")) == b""
@@ -218,3 +238,43 @@ def test_a_client_that_never_waits_for_an_answer_leaves_the_loop_to_others(
             pass
     assert len(order) == 2001
     assert order[-1] == "greedy"
+
+
+# --- bodies that cost more than their bytes
+
+
+class Endless:
+    """A peer whose next bytes are always at hand, as gevent's sockets see a fast sender."""
+
+    sendall = None
+
+    def recv(self, size: int) -> bytes:
+        return b"1\r\nX\r\n"
+
+
+def test_a_body_that_keeps_coming_lets_others_run() -> None:
+    connection, ran = Connection(Endless(), LONG_SECONDS), list[bool]()
+    gevent.spawn(ran.append, True)
+    until = time.monotonic() + LONG_SECONDS
+    while not ran and time.monotonic() < until:
+        connection.recv(8192)
+    assert ran, "no other greenlet had a turn"
+
+
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_refused_body_of_tiny_chunks_is_not_read_to_its_end(connect: Connect) -> None:
+    connection = connect(CHUNKED % b"/refused")
+    assert until(connection, b"/refused:0").startswith(b"HTTP/1.1 401 ")
+    with suppress(OSError):  # the server ends the connection meanwhile
+        connection.sendall(b"1\r\nX\r\n" * 200_000 + b"0\r\n\r\n" + GET)
+    with suppress(OSError):
+        assert b"/a:0" not in rest(connection)
+
+
+def test_the_rest_of_a_refused_body_in_usual_chunks_is_read(connect: Connect) -> None:
+    connection = connect(CHUNKED % b"/refused")
+    until(connection, b"/refused:0")
+    connection.sendall((b"64\r\n" + b"x" * 100 + b"\r\n") * 2000 + b"0\r\n\r\n" + GET)
+    assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")

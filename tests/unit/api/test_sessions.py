@@ -82,3 +82,12 @@ def test_a_ticket_is_no_session_and_a_session_no_ticket() -> None:
     assert sessions().of(request(tickets.sign(KEY.key_id))) is None
     with pytest.raises(falcon.HTTPUnauthorized):
         tickets.allowed(sessions().begin(KEY.key_id)[0], [KEY.key_id])
+
+
+@pytest.mark.parametrize("around", ["{}", "a=b; {}", "{}; a=b", ' x="\\a" ;{} ', "=; ;{};;"])
+def test_the_cookie_is_found_among_others(around: str) -> None:
+    cookie, _ = sessions().begin(KEY.key_id)
+    for value in (cookie, f'"{cookie}"'):
+        header = around.format(f"{COOKIE}={value}")
+        assert sessions().of(falcon.Request(create_environ(headers={"Cookie": header}))), header
+    assert not sessions().has_cookie(falcon.Request(create_environ(headers={"Cookie": around.format(f"x{COOKIE}=1")})))
