@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 
-from dtqs.api.http.body import is_mostly_framing
+from dtqs.api.http.body import READ_BYTES, is_mostly_framing
 from dtqs.api.server.gunicorn_private import swap_must_close
 
 _PLAIN_BYTES = 16 << 10
@@ -84,7 +84,7 @@ class Connection:
             if self._yields_at:
                 gevent.sleep(0)
             self._yields_at = time.monotonic() + _TURN_SECONDS
-        piece: bytes = self._peer.recv(size)
+        piece: bytes = self._peer.recv(min(size, READ_BYTES))
         self.body_bytes += len(piece)
         return piece
 

@@ -278,3 +278,12 @@ def test_the_rest_of_a_refused_body_in_usual_chunks_is_read(connect: Connect) ->
     until(connection, b"/refused:0")
     connection.sendall((b"64\r\n" + b"x" * 100 + b"\r\n") * 2000 + b"0\r\n\r\n" + GET)
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_with_a_length_is_read_whole(connect: Connect) -> None:
+    """gunicorn asks for a megabyte at once, so more bytes have come than the application has taken."""
+    for head in (b"Content-Length: 3000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n2dc6c0\r\n"):
+        connection = connect(b"POST /refused HTTP/1.1\r\nHost: a\r\n" + head)
+        assert until(connection, b"/refused:0").startswith(b"HTTP/1.1 401 ")
+        connection.sendall(b"x" * 3_000_000 + (b"\r\n0\r\n\r\n" if b"chunked" in head else b"") + GET)
+        assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
