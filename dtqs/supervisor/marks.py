@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dtqs.scoreboard import MARK_BYTES, Death, Mark, read_mark
+from dtqs.supervisor.machine_boot import machine_boot
 from dtqs.uuid7 import is_uuid
 
 logger = logging.getLogger(__name__)
-_KERNEL = Path("/proc/sys/kernel/random/boot_id")
 _MAGIC = b"dtqs marks 1\n"
 HEAD_BYTES = 64
 """The marks begin here."""
@@ -99,8 +99,4 @@ def _death(mark: Mark) -> Death | None:
 
 
 def _head() -> bytes:
-    try:
-        kernel = _KERNEL.read_bytes().strip()
-    except OSError:
-        kernel = os.urandom(16).hex().encode()  # the kernel is unknown: no file of another time may match
-    return (_MAGIC + kernel).ljust(HEAD_BYTES, b"\0")[:HEAD_BYTES]
+    return (_MAGIC + machine_boot().encode()).ljust(HEAD_BYTES, b"\0")[:HEAD_BYTES]

@@ -4,7 +4,6 @@ Two supervisors on one host are two nodes. The lock proves that earlier workers 
 A copy of the file has a lock of its own, so an identity is valid only for its original file and kernel.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import logging
@@ -14,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 from dtqs.errors import DtqsError
+from dtqs.supervisor.machine_boot import machine_boot
 from dtqs.uuid7 import is_uuid
 
 logger = logging.getLogger(__name__)
-_KERNEL = Path("/proc/sys/kernel/random/boot_id")
 MOST_NODES = 64
 """Supervisors that can use one state folder at the same time."""
 
@@ -139,13 +138,10 @@ def _read_or_make(descriptor: int) -> str:
 
 
 def _mark(descriptor: int) -> str:
-    """Return a text that differs for each copy of this file: a hash of kernel run, device and inode.
+    """Return a text that differs for each copy of this file: a hash of the machine's boot, device and inode.
 
-    On a cloned disk, device and inode are the same but the kernel differs. /etc/machine-id differs neither for clones
+    On a cloned disk, device and inode are the same but the boot differs. /etc/machine-id differs neither for clones
     nor for containers.
     """
-    with contextlib.suppress(OSError):
-        kernel = _KERNEL.read_text(encoding="ascii").strip()
-        place = os.fstat(descriptor)
-        return hashlib.sha256(f"{kernel} {place.st_dev} {place.st_ino}".encode()).hexdigest()
-    return "unknown"
+    place = os.fstat(descriptor)
+    return hashlib.sha256(f"{machine_boot()} {place.st_dev} {place.st_ino}".encode()).hexdigest()

@@ -136,11 +136,17 @@ def test_a_restart_of_both_servers_under_load_spends_no_attempt(server: BootedSe
     assert attempts(server) == "1|completed"
 
 
-def test_a_killed_supervisor_is_started_again(server: BootedServer) -> None:
-    before = server.main_pid(WORKER)
+def node_id(server: BootedServer) -> str:
+    """Return the identity of the node that the unit of the workers runs."""
+    return server.output("head", "-n", "1", "/var/lib/dtqs/node-0/id")
+
+
+def test_a_killed_supervisor_is_started_again_as_the_same_node(server: BootedServer) -> None:
+    before, node = server.main_pid(WORKER), node_id(server)
     server.output("systemctl", "kill", "--kill-whom=main", "-s", "KILL", WORKER)
     eventually(lambda: server.main_pid(WORKER) not in (0, before) and server.is_active(WORKER), 60, "a new supervisor")
     server.dtqs("submit", "echo", "after=kill", "--wait")
+    assert node_id(server) == node, "the unit lets the supervisor read the boot id"
 
 
 def test_the_watchdog_restarts_a_supervisor_that_stands_still(server: BootedServer) -> None:

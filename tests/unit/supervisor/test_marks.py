@@ -52,6 +52,14 @@ def test_the_marks_of_another_kernel_are_ignored(tmp_path: Path) -> None:
     assert marks.former(tmp_path) == ()
 
 
+def test_no_marks_match_while_the_boot_of_the_machine_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtqs.supervisor.machine_boot._BOOT_ID", tmp_path / "hidden")
+    leave(tmp_path)
+    assert marks.former(tmp_path) == ()
+
+
 @pytest.mark.parametrize("content", [b"", b"dtqs marks 1\n", b"\0" * 10_000])
 def test_a_torn_file_is_ignored(tmp_path: Path, content: bytes) -> None:
     leave(tmp_path).write_bytes(content)

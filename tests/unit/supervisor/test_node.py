@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dtqs.supervisor import machine_boot
 from dtqs.supervisor.node import MOST_NODES, NodeLock, StateFolderUnusable
 from dtqs.uuid7 import is_uuid
+from tests.support.source import ROOT
 
 
 def test_the_identity_survives_restarts(tmp_path: Path) -> None:
@@ -92,8 +94,29 @@ def test_the_same_folder_under_another_kernel_is_another_node(tmp_path: Path, mo
     with NodeLock(tmp_path / "state") as before:
         pass
     (tmp_path / "boot_id").write_text("another run of a kernel\n")
-    monkeypatch.setattr("dtqs.supervisor.node._KERNEL", tmp_path / "boot_id")
+    monkeypatch.setattr("dtqs.supervisor.machine_boot._BOOT_ID", tmp_path / "boot_id")
     with NodeLock(tmp_path / "state") as after:
         assert is_uuid(after.node_id)
         assert after.node_id != before.node_id
     assert (tmp_path / "state" / "node-0" / "id").read_text().startswith(after.node_id)
+
+
+def test_no_folder_matches_while_the_boot_of_the_machine_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dtqs.supervisor.machine_boot._BOOT_ID", tmp_path / "hidden")
+    machine_boot._warn.cache_clear()
+    taken = []
+    for _ in range(2):
+        with NodeLock(tmp_path / "state") as lock:
+            assert lock.acquire() == lock.node_id, "a running supervisor keeps its identity"
+            taken.append(lock.node_id)
+    assert len(set(taken)) == 2
+    assert caplog.text.count("boot of this machine cannot be identified") == 1
+
+
+def test_the_unit_of_the_workers_leaves_the_boot_id_readable() -> None:
+    """systemd itself shows it in tests/acceptance/test_systemd_boot.py."""
+    unit = (ROOT / "systemd/dtqs-worker.service").read_text(encoding="utf-8")
+    assert "ExecStart=/opt/dtqs/bin/dtqs supervisor\n" in unit
+    assert "\nProcSubset=" not in unit
