@@ -4,8 +4,10 @@ import sys
 
 import click
 
+from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
+from dtqs.cli.schema_check import schema_doubt
 from dtqs.config import Config, Section, load, mixed_queues
 from dtqs.config.reference import default_ini, effective, facts, write_ini
 from dtqs.config.reference import reference as write_reference
@@ -35,12 +37,9 @@ def check(schema: bool, as_json: bool) -> None:
       dtqs config check --schema       # before a reload of a new version
     """
     current = configuration()
+    refuse_unusable_addresses(current)
     warnings = list(mixed_queues(current.pools, current.routes, Catalog.load(current).names()))
     if schema:
-        from dtqs.cli.schema_check import (
-            schema_doubt,  # the driver takes a tenth of a second; no other command needs it
-        )
-
         doubt = schema_doubt(current.postgresql)
         warnings += [doubt] if doubt else []
     if as_json:

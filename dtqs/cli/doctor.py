@@ -13,6 +13,7 @@ from dtqs.cli.checks import machine, senders, servers
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.checks.jail import jail
 from dtqs.cli.checks.postgresql import postgresql
+from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.endpoint import find_endpoint
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
@@ -80,6 +81,7 @@ def show_checks(found: Sequence[Check]) -> None:
 def _all_checks() -> Iterator[Check]:
     try:
         config = configuration(needed=True)
+        refuse_unusable_addresses(config)
         catalog = Catalog.load(config)
     except ConfigError as error:
         for problem in error.problems:

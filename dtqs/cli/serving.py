@@ -13,6 +13,7 @@ from dtqs.api.server.listening import refuse_taken_port
 from dtqs.api.server.master import ApiMaster
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.service import is_socket_activated
+from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration_path
 from dtqs.cli.starting import check_api
@@ -27,6 +28,7 @@ class CheckFailed(TransientError):
 
 def serve(config: Config, handover: ApiHandover | None) -> None:
     """Run the master until its end. Raises ConfigError, PortTaken, CheckFailed."""
+    refuse_unusable_addresses(config)
     catalog = load_in_time(config)
     preload()
     path = configuration_path()

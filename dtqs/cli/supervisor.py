@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from dtqs import log, sink
+from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration, configuration_path
 from dtqs.cli.schema_check import schema_doubt
@@ -111,6 +112,7 @@ def _give_up(handover: Handover, error: Exception) -> int:
 
 def _crew(config: Config, with_workers: bool) -> Crew:
     """Load all that the children need. Raises ConfigError."""
+    refuse_unusable_addresses(config)
     catalog = load_in_time(config)
     preload()
     cores = len(refuse_missing_cpus(config.pools))

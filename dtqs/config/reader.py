@@ -80,6 +80,10 @@ class Config:
     trace: TraceSection
     raw: Raw = field(repr=False)
 
+    def where(self, section: str, key: str) -> str:
+        """Return the place of a value and its name: `conf/dtqs.ini line 12: [postgresql] dsn`."""
+        return _where(self.raw, section, key)
+
     def processor(self, name: str, model: type[_Model]) -> _Model:
         """Read `[processor:NAME]` with the processor's own model. Raises ConfigError."""
         problems: list[str] = []
@@ -119,16 +123,12 @@ def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
     problems = []
     api, lease, rabbitmq = values["api"], values["lease"], values["rabbitmq"]
 
-    def where(section: str, key: str) -> str:
-        entry = raw.get(section, {}).get(key)
-        return f"{entry.where if entry else 'default'}: [{section}] {key}"
-
     if not api.auth and api.host not in ("127.0.0.1", "::1", "localhost"):
         problems.append(
-            f"{where('api', 'auth')}: off is allowed only on loopback, but host is {api.host}; "
+            f"{_where(raw, 'api', 'auth')}: off is allowed only on loopback, but host is {api.host}; "
             "allowed: on, or host = 127.0.0.1"
         )
-    short = where("lease", "lease_seconds") + f": {lease.lease_seconds:g} is"
+    short = _where(raw, "lease", "lease_seconds") + f": {lease.lease_seconds:g} is"
     if lease.lease_seconds < rabbitmq.heartbeat_seconds:
         problems.append(
             f"{short} below [rabbitmq] heartbeat_seconds = {rabbitmq.heartbeat_seconds}; allowed: that or more"
@@ -138,6 +138,12 @@ def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
             f"{short} less than two heartbeats of {lease.heartbeat_seconds:g} s; allowed: {least:g} or more"
         )
     return problems
+
+
+def _where(raw: Raw, section: str, key: str) -> str:
+    entries = raw.get(section, {})
+    entry = entries.get(key) or entries.get(f"{key}_file")
+    return f"{entry.where if entry else 'default'}: [{section}] {key}"
 
 
 def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:

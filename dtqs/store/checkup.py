@@ -10,6 +10,7 @@ from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
 from dtqs.given_up import GivenUpSlots, from_values
 from dtqs.store.driver.database import Database
+from dtqs.store.driver.dsn import dsn_of
 
 POSTGRESQL_VERSION = 14
 """The oldest major version that works: version 14 can detach a day of logs while others write."""
@@ -60,11 +61,11 @@ the error counts as an unreachable server."""
 def reach(section: PostgresqlSection, name: str) -> None:
     """Connect once, without a retry, since a pool would not say why it got no connection.
 
-    Raises StoreUnavailable, LoginRefused, NotLetIn.
+    Raises ConfigError, StoreUnavailable, LoginRefused, NotLetIn.
     """
     try:
         limit_seconds = max(2, int(section.connect_timeout_seconds))
-        psycopg.connect(section.dsn.get_secret_value(), connect_timeout=limit_seconds, application_name=name).close()
+        psycopg.connect(dsn_of(section), connect_timeout=limit_seconds, application_name=name).close()
     except psycopg.Error as error:
         message = f"PostgreSQL: {' '.join(str(error).split())}"
         kinds = ((LoginRefused, _REFUSALS), (NotLetIn, _NOT_LET_IN)) if "FATAL:" in message else ()

@@ -12,6 +12,7 @@ from psycopg import sql
 from dtqs.config import PostgresqlSection
 from dtqs.errors import StoreUnavailable
 from dtqs.store.driver.connection import LimitedConnection
+from dtqs.store.driver.dsn import dsn_of
 from dtqs.store.driver.plain import result_of
 from dtqs.store.driver.statements import statement
 
@@ -64,7 +65,7 @@ def _opened(section: PostgresqlSection, name: str) -> list[LimitedConnection]:
     for _ in range(_CONNECTIONS):
         try:
             connection = LimitedConnection.connect(
-                section.dsn.get_secret_value(),
+                dsn_of(section),
                 prepare_threshold=None,
                 application_name=name,
                 connect_timeout=max(2, int(section.connect_timeout_seconds)),

@@ -33,7 +33,6 @@ IMPORTED_LATE = {
     "dtqs.cli.api": {"from dtqs.cli.serving import serve"},
     "dtqs.client.calls": {"from dtqs.client.gathering import Gathering"},
     "dtqs.cli.logs": {"from dtqs.cli.all_logs import print_entries"},
-    "dtqs.cli.config": {"from dtqs.cli.schema_check import schema_doubt"},
     "dtqs.cli.endpoint": {"from dtqs.config import load", "from dtqs.files import FileSpace"},
     "dtqs.cli.options": {"from dtqs.config import load"},
     "dtqs.cli.output": {"from dtqs.cli.drawing import draw"},

@@ -21,6 +21,7 @@ from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.store.driver.connection import ADAPTERS, LimitedConnection, Row
+from dtqs.store.driver.dsn import dsn_of
 from dtqs.store.driver.plain import runner
 from dtqs.store.driver.schema import refusal
 
@@ -51,7 +52,7 @@ class Database:
     connection_class: ClassVar[type[LimitedConnection]] = LimitedConnection
 
     def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
-        self._section, self._size, self._name = section, size, name
+        self._section, self._size, self._name, self._dsn = section, size, name, dsn_of(section)
         self._pool: ConnectionPool[LimitedConnection] | None = None
 
     def start(self) -> None:
@@ -60,7 +61,7 @@ class Database:
             return
         section = self._section
         self._pool = ConnectionPool(
-            section.dsn.get_secret_value(),
+            self._dsn,
             connection_class=self.connection_class,
             kwargs={
                 "context": ADAPTERS,

@@ -13,6 +13,7 @@ from psycopg import sql
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError, StoreUnavailable
 from dtqs.resources import resource
+from dtqs.store.driver.dsn import dsn_of
 from dtqs.store.driver.migrations import Migration, pending
 from dtqs.store.driver.statements import statement
 
@@ -97,7 +98,7 @@ def migrate(section: PostgresqlSection, report: Callable[[str], None] = logger.i
 @contextmanager
 def _connected(section: PostgresqlSection) -> Iterator[Connection]:
     """Connect and disconnect. It prepares and sets nothing for the session, which would leak through PgBouncer."""
-    dsn, seconds = section.dsn.get_secret_value(), max(2, int(section.connect_timeout_seconds))
+    dsn, seconds = dsn_of(section), max(2, int(section.connect_timeout_seconds))
     try:
         with psycopg.connect(
             dsn, autocommit=True, prepare_threshold=None, connect_timeout=seconds, application_name="dtqs migrate"
