@@ -5,6 +5,7 @@ control.
 import random
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
@@ -12,6 +13,7 @@ from pika.channel import Channel
 
 from dtqs.config import RabbitmqSection
 from dtqs.config.broker_url import host_urls, tls
+from dtqs.errors import ConfigError
 from dtqs.routes import QUEUE as QUEUE
 
 EVENTS = "task_events"
@@ -20,13 +22,23 @@ EVENTS_LENGTH, EVENTS_BYTES = 10_000, 64 << 20
 """The most messages that wait for one API process, and the most of their bytes. A lost event only delays a stream."""
 PERSISTENT = 2
 _NODES_OF_A_QUORUM = 3
+_VALUES = {
+    "channel_max": "a whole number from 1 to 65535",
+    "client_properties": "a Python dictionary",
+    "frame_max": "a whole number from 4096 to 131072",
+    "ssl_options": "a Python dictionary that names readable files: {'cafile': '/etc/dtqs/ca.pem'}",
+    "tcp_options": "a Python dictionary of numbers: {'TCP_KEEPIDLE': 60}",
+}
+"""Parameters whose values pika checks, and the values that it takes."""
 NOBODY = "dtqs.nobody"
 """A routing key without a queue. The broker drops the message, but first reports a refusal or an alarm."""
 
 
 def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
-    """Return connection parameters for each host, in random order, with a limit on each step."""
+    """Return connection parameters for each host, in random order, with a limit on each step. Raises ConfigError."""
     url = section.url.get_secret_value()
+    if problem := url_problem(url):
+        raise ConfigError([f"[rabbitmq] url: {problem}"])
     context = tls(url)
     found = [pika.URLParameters(each) for each in host_urls(url)]
     for value in found:
@@ -40,6 +52,26 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
         value.client_properties = {"connection_name": name}
     random.shuffle(found)
     return found
+
+
+def url_problem(url: str) -> str | None:
+    """Return why pika refuses the query of a valid URL, or None. A value may hold a password, so none is shown."""
+    refused = next((each for each in host_urls(url) if not _is_accepted(each)), None)
+    if refused is None:
+        return None
+    parts = urlsplit(refused)
+    for name, value in parse_qsl(parts.query):
+        if not _is_accepted(parts._replace(query=urlencode({name: value})).geturl()):
+            return f"parameter {name} has a wrong value; allowed: {_VALUES.get(name, 'text')}"
+    return "a parameter is given twice; allowed: once"
+
+
+def _is_accepted(url: str) -> bool:
+    try:
+        options = pika.URLParameters(url).tcp_options or {}
+    except Exception:  # pika evaluates some values as Python, and lets any error out
+        return False
+    return all(isinstance(name, str) and isinstance(value, int) for name, value in options.items())
 
 
 def queue_arguments(section: RabbitmqSection, server_properties: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dtqs.broker.topology import parameters, queue_arguments
+from dtqs.broker.topology import parameters, queue_arguments, url_problem
 from dtqs.config import RabbitmqSection
+from dtqs.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,32 @@ def test_auto_is_quorum_on_a_cluster_of_a_version_with_priorities(
 def test_each_host_is_tried_first_by_some_process() -> None:
     section = RabbitmqSection(url=SecretStr("amqp://dtqs:secret@one,two,three/dtqs"))
     assert {parameters(section, "test")[0].host for _ in range(100)} == {"one", "two", "three"}
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("frame_max=1000", "frame_max has a wrong value; allowed: a whole number from 4096 to 131072"),
+        ("frame_max=S3cret", "frame_max has a wrong value"),
+        ("channel_max=-1", "channel_max has a wrong value; allowed: a whole number from 1 to 65535"),
+        ("frame_max=8192&channel_max=0", "channel_max has a wrong value"),
+        ("tcp_options=S3cret", "tcp_options has a wrong value; allowed: a Python dictionary of numbers"),
+        ("tcp_options={'TCP_KEEPIDLE':'S3cret'}", "tcp_options has a wrong value"),
+        (f"tcp_options={300 * '('}", "tcp_options has a wrong value"),
+        ("client_properties=S3cret", "client_properties has a wrong value; allowed: a Python dictionary"),
+        ("ssl_options=S3cret", "ssl_options has a wrong value; allowed: a Python dictionary that names readable files"),
+        ("ssl_options={'cafile':'/S3cret','password':'S3cret'}", "ssl_options has a wrong value"),
+        ("frame_max=8192&frame_max=8193", "a parameter is given twice"),
+    ],
+)
+def test_a_wrong_value_in_the_query_is_named_and_not_shown(query: str, told: str) -> None:
+    section = RabbitmqSection(url=SecretStr(f"amqps://dtqs:S3cret@one,two/dtqs?{query}"))
+    with pytest.raises(ConfigError) as caught:
+        parameters(section, "test")
+    assert told in str(caught.value)
+    assert "S3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["", "?frame_max=8192&channel_max=100&locale=en_US&tcp_options={'TCP_KEEPIDLE':60}"])
+def test_values_that_pika_takes_are_accepted(query: str) -> None:
+    assert url_problem(f"amqp://dtqs:secret@one,two/dtqs{query}") is None

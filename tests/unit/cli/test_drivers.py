@@ -12,6 +12,7 @@ from dtqs.config import Config, load
 from dtqs.errors import ConfigError
 
 DSN = "postgres//dtqs:S3cret@db/dtqs"
+URL = "amqp://dtqs:S3cret@rabbit/%2F?frame_max=1000"
 
 
 @pytest.mark.parametrize("command", [["config", "check"], ["migrate"], ["key", "list"], ["top"]])
@@ -22,9 +23,12 @@ def test_a_command_refuses_a_connection_string_that_libpq_cannot_read(command: l
     assert "S3cret" not in result.output
 
 
-def test_the_problem_of_a_connection_string_names_its_place() -> None:
-    result = CliRunner(env={"DTQS_POSTGRESQL_DSN": DSN}).invoke(main, ["config", "check"])
+def test_all_problems_are_told_at_once_with_their_places() -> None:
+    result = CliRunner(env={"DTQS_POSTGRESQL_DSN": DSN, "DTQS_RABBITMQ_URL": URL}).invoke(main, ["config", "check"])
+    assert result.exit_code == 78
     assert "environment DTQS_POSTGRESQL_DSN: [postgresql] dsn: " in result.stderr
+    assert "environment DTQS_RABBITMQ_URL: [rabbitmq] url: parameter frame_max has a wrong value" in result.stderr
+    assert "S3cret" not in result.output
 
 
 def test_the_doctor_reports_the_address_as_a_fault_of_the_configuration() -> None:
