@@ -3,9 +3,10 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 _UNITS = "KMGT"
@@ -34,6 +35,15 @@ class Section(BaseModel):
     """A frozen section of the file. A field's description is its comment in conf/dtqs.ini; names end in the unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_empty_path(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse an empty path. It would mean the current folder, in which the keeper deletes temporary files."""
+        is_path = info.field_name is not None and cls.model_fields[info.field_name].annotation is Path
+        if is_path and isinstance(value, str) and not value.strip():
+            raise ValueError("it is empty, and would mean the current folder")
+        return value
 
 
 def is_network(text: str) -> bool:

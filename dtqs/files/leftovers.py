@@ -11,7 +11,7 @@ from pathlib import Path
 from dtqs.errors import FilesUnavailable
 from dtqs.files.scratch import NOTE
 from dtqs.files.sweep import delete, entries, newest
-from dtqs.uuid7 import is_uuid
+from dtqs.uuid7 import is_uuid, made_at
 
 
 class Leftovers:
@@ -22,7 +22,7 @@ class Leftovers:
 
     def owners(self) -> list[str]:
         """Return the ids of the workers that have a folder here."""
-        return sorted(path.name for path in entries(self._temporary) if is_uuid(path.name))
+        return sorted(path.name for path in entries(self._temporary) if _is_workers(path))
 
     def clear(self, owner: str, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float) -> int:
         """Delete a worker's leftovers if all are older; return the number of deleted files and folders.
@@ -50,6 +50,11 @@ class Leftovers:
     def _remove_stored(self, stored: Sequence[str], keep: Callable[[Sequence[str]], Container[str]]) -> int:
         known = keep(stored) if stored else ()
         return sum(self._remove(file_id) for file_id in stored if file_id not in known)
+
+
+def _is_workers(path: Path) -> bool:
+    """Tell whether it is a folder named as an id of a worker. Other programs use UUIDs of other versions."""
+    return is_uuid(path.name) and made_at(path.name) > 0 and path.is_dir() and not path.is_symlink()
 
 
 def _stored(note: Path) -> list[str]:

@@ -3,6 +3,7 @@
 Each worker has its own folder there, named after its id, so that leftovers.py can tell the dead from the living.
 """
 
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +12,16 @@ from typing import BinaryIO
 
 from dtqs.files.pending import disk_faults, make_parents
 
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_NAME = re.compile(rf"{_UUID}\.(?:part|[a-z0-9_]{{8}})|dtqs\.[a-z0-9_]{{8}}")
+"""Names made here: an unfinished file, the private folder of a task, and an unnamed file on an old file system."""
 NOTE = "stored"
 """The file in a worker's folder that lists the files it stored since its last finish."""
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether DTQS makes temporary files and folders of such names. All others belong to another program."""
+    return _NAME.fullmatch(name) is not None
 
 
 class Scratch:
@@ -46,7 +55,7 @@ class Scratch:
         """
         with disk_faults():
             make_parents(self.folder / "any")
-            file: BinaryIO = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 the caller closes it
+            file: BinaryIO = tempfile.TemporaryFile(prefix="dtqs.", dir=self.folder)  # noqa: SIM115 its caller closes
         try:
             fill(file)
             with disk_faults():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from dtqs.files.scratch import is_temporary
 from dtqs.uuid7 import is_uuid
 
 _ASK_AT_ONCE = 500
@@ -27,12 +28,12 @@ class Sweeper:
     def sweep(self, keep: Callable[[Sequence[str]], Container[str]], older_than_seconds: float, limit: int) -> int:
         """Delete old files that are not kept; look at up to `limit` temporary files, and as many stored ones."""
         before = time.time() - older_than_seconds
-        temporary = (path for path in entries(self._temporary) if not is_uuid(path.name))
+        temporary = (path for path in entries(self._temporary) if is_temporary(path.name))
         gone = sum(delete(path) for path in islice(temporary, limit) if newest(path) < before)
         looked_at = list(islice(self._walk, limit))
         if len(looked_at) < limit:
             self._walk = self._round()
-        old = [path for path in looked_at if is_uuid(path.name) and newest(path) < before]
+        old = [path for path in looked_at if _is_stored(path) and newest(path) < before]
         for at in range(0, len(old), _ASK_AT_ONCE):
             some = old[at : at + _ASK_AT_ONCE]
             known = keep([path.name for path in some])
@@ -46,6 +47,12 @@ class Sweeper:
             for second in _shards(first):
                 yield second
                 yield from entries(second)
+
+
+def _is_stored(path: Path) -> bool:
+    """Tell whether a file has the name and the folders that LocalStore gives."""
+    place = (path.parent.parent.name, path.parent.name)
+    return is_uuid(path.name) and place == (path.name[-4:-2], path.name[-2:])
 
 
 def _shards(folder: Path) -> Iterator[Path]:

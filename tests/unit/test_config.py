@@ -11,6 +11,7 @@ from pydantic import Field
 from dtqs.config import SECTIONS, Config, Section, allowed, load
 from dtqs.config_file import find, list_places
 from dtqs.errors import ConfigError
+from dtqs.processors.email.settings import EmailSettings
 
 
 def written(folder: Path, text: str) -> Path:
@@ -144,6 +145,28 @@ def test_min_without_max_is_told_at_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_numbers_are_finite(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, f"[files]\nretention_days = {text}\n")) == 1
+
+
+@pytest.mark.parametrize("key", ["[files]\ndirectory =", "[supervisor]\nstate_dir ="])
+def test_an_empty_path_is_refused(tmp_path: Path, key: str) -> None:
+    (problem,) = problems(tmp_path, f"{key}\n")
+    assert "it is empty, and would mean the current folder; allowed: a path" in problem
+
+
+def test_an_empty_path_in_the_environment_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "", {"DTQS_FILES_DIRECTORY": " "})
+    assert problem.startswith("environment DTQS_FILES_DIRECTORY: [files] directory = ' ': it is empty")
+
+
+def test_a_path_that_may_be_left_out_may_be_empty(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[log]\nfile =\n[files]\nroots =\n"), {})
+    assert (config.log.file, config.files.roots) == (None, ())
+
+
+def test_an_empty_path_of_a_processor_is_refused(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[processor:email]\nfolder =\n"), {})
+    with pytest.raises(ConfigError, match=r"\[processor:email\] folder = '': it is empty"):
+        config.processor("email", EmailSettings)
 
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:

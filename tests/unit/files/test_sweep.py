@@ -4,11 +4,13 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from dtqs.config import FilesSection
 from dtqs.files import FileSpace
+from dtqs.uuid7 import uuid7
 
 ALL = 10**6
 HOUR = 3600.0
@@ -60,12 +62,28 @@ def test_a_finished_round_begins_again(space: FileSpace) -> None:
         assert space.sweep(lambda ids: (), HOUR, ALL) == 1
 
 
-def test_files_of_other_programs_stay(space: FileSpace, tmp_path: Path) -> None:
-    foreign = tmp_path / "00" / "00" / "README"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "00/00/README",
+        f"00/01/{uuid7()[:-4]}0002",
+        "tmp/README",
+        "tmp/build/report",
+        f"tmp/{uuid7()}",
+        f"tmp/{uuid4()}/report",
+        f"tmp/{uuid7()}.zip",
+        "tmp/film.part",
+    ],
+)
+def test_files_of_other_programs_stay(space: FileSpace, tmp_path: Path, name: str) -> None:
+    foreign = tmp_path / name
     foreign.parent.mkdir(parents=True)
     foreign.write_text("x")
-    _age(foreign)
+    for path in (foreign, foreign.parent):
+        _age(path)
     assert space.sweep(lambda ids: (), HOUR, ALL) == 0
+    assert space.owners() == []
+    assert foreign.exists()
 
 
 def test_a_file_half_written_by_a_dead_process_is_deleted_and_one_being_written_stays(
@@ -80,7 +98,7 @@ def test_a_file_half_written_by_a_dead_process_is_deleted_and_one_being_written_
 
 
 def test_a_temporary_folder_stays_while_a_file_in_it_is_written(space: FileSpace) -> None:
-    with space.temporary_dir("a") as used, space.temporary_dir("b") as left:
+    with space.temporary_dir(uuid7()) as used, space.temporary_dir(uuid7()) as left:
         for folder in (used, left):
             (Path(folder) / "film").write_text("x")
         _age(Path(left) / "film")
