@@ -200,6 +200,22 @@ def test_code_that_breaks_between_check_and_execution_ends_the_server(system: Fa
     eventually(lambda: not Path(f"/proc/{process}").exists(), 10, "the old process ends")
 
 
+def test_a_reload_whose_processes_cannot_start_keeps_the_old_ones(system: Factory, module: Path) -> None:
+    one = with_package(system, module)
+    assert one.api
+    (process,) = children(one.api.pid)
+    boot_error = "os.register_at_fork(after_in_child=lambda: os._exit(3))"
+    module.write_text(f"import os, sys\nif '--adopt' in sys.argv:\n    {boot_error}\n{RIGHT}")
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: one.log("api").count("a process could not start") > 1, 30, "the new processes are tried again")
+    assert process in children(one.api.pid)
+    assert shout(one, text="hello") == 202
+    module.write_text(RIGHT)
+    one.api.send_signal(signal.SIGHUP)
+    eventually(lambda: process not in children(one.api.pid) if one.api else False, 30, "a new process is ready")
+    assert shout(one, text="hello") == 202
+
+
 def test_the_processes_share_what_they_have_loaded(system: Factory) -> None:
     one = system({"api": {"workers": 3}}, supervisor=False)
     assert one.api

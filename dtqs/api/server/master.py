@@ -96,7 +96,7 @@ class Master(Arbiter):  # type: ignore[misc]
         self._service = ServiceReports(self._notifier)
         self._faults, self._fault_at, self._spawn_at = 0, 0.0, 0.0
         self._is_approved = False
-        self._to_renew = 0
+        self._old: frozenset[int] = frozenset()
 
     def start(self) -> None:
         """Begin, with the sockets and the processes of the program before, if there was one."""
@@ -113,7 +113,7 @@ class Master(Arbiter):  # type: ignore[misc]
         self._notifier.was_ready = before.was_ready
         self._service.reloading()
         self.WORKERS = before.adopted()
-        self._to_renew = self.num_workers
+        self._old = frozenset(self.WORKERS)
         self.systemd = before.is_activated
         if before.is_activated or before.bind == self.cfg.bind:
             self.LISTENERS = create_sockets(self.cfg, self.log, before.listeners)
@@ -164,11 +164,17 @@ class Master(Arbiter):  # type: ignore[misc]
         if self._is_approved:
             self._execute()
         if time.monotonic() >= self._spawn_at:
-            renewed, self._to_renew = self._to_renew, 0
-            for _ in range(renewed):  # before the old ones end
-                self.spawn_worker()
-            super().manage_workers()
+            self._renew_or_manage()
         self._service.turn(self.app.served.at, len(self.WORKERS))
+
+    def _renew_or_manage(self) -> None:
+        """After a reload keep the old processes until a new one is ready: gunicorn would end them at once."""
+        if self._old and self.app.handover and self.app.served.at <= self.app.handover.served_at:
+            for _ in range(self.num_workers - len(self.WORKERS.keys() - self._old)):
+                self.spawn_worker()
+        else:
+            self._old = frozenset()
+            super().manage_workers()
 
     def spawn_workers(self) -> None:
         """Start the missing processes. gunicorn would sleep between them, and here that opens gevent's loop."""

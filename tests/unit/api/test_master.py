@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn import util
@@ -50,12 +51,23 @@ class Failing(Master):
     """A master whose processes cannot boot; it has no sockets, forks or log of its own."""
 
     def __init__(self, served: Served) -> None:
-        self.app = SimpleNamespace(served=served)  # type: ignore[assignment]
+        self.app = SimpleNamespace(served=served, handover=None)  # type: ignore[assignment]
         self.log = logging.getLogger("tests")
         self._service = ServiceReports(Notifier(None))
         self._check, self._faults, self._fault_at, self._spawn_at = None, 0, 0.0, 0.0
-        self._is_approved, self._to_renew = False, 0
+        self._is_approved, self._old = False, frozenset[int]()
         self.managed, self.boots = 0, 1
+        self._num_workers = 2
+        self.WORKERS: dict[int, Any] = {}
+
+    def adopt(self, *pids: int) -> None:
+        """Be the program after a reload, with these old processes."""
+        self.app.handover = SimpleNamespace(served_at=self.app.served.at)  # type: ignore[assignment]
+        self._old = frozenset(pids)
+        self.WORKERS |= dict.fromkeys(pids)
+
+    def spawn_worker(self) -> None:
+        self.WORKERS[100 + len(self.WORKERS)] = None
 
 
 @pytest.fixture
@@ -96,6 +108,23 @@ def test_each_further_failed_boot_is_delayed_longer(failing: Callable[[Served], 
     master.boots = 1
     master.reap_workers()
     assert master._spawn_at - master._fault_at <= 1.0, "a process that was ready resets the delay"
+
+
+def test_a_reload_keeps_the_old_processes_until_a_new_one_is_ready(failing: Callable[[Served], Failing]) -> None:
+    served = Served()
+    served.ready()
+    master = failing(served)
+    master.adopt(1, 2)
+    master.manage_workers()
+    master.manage_workers()
+    assert (len(master.WORKERS), master.managed) == (4, 0), "two new ones start once, and gunicorn ends no old one"
+    master.WORKERS.popitem()  # a new one has failed
+    master._spawn_at = 0.0
+    master.manage_workers()
+    assert (len(master.WORKERS), master.managed) == (4, 0), "it is started again"
+    served.ready()
+    master.manage_workers()
+    assert master.managed == 1, "gunicorn ends the old ones"
 
 
 def test_a_wrong_file_is_reported_and_a_check_that_hangs_is_ended(
