@@ -1,7 +1,13 @@
-"""Looks whether the API can listen at an address, before a start and before a reload."""
+"""Looks whether the API can listen at an address, and whether it may listen on an inherited socket.
+
+It looks before a start and before a reload.
+"""
 
 import errno
+import ipaddress
+import os
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from dtqs.errors import ConfigError, TransientError
@@ -27,6 +33,35 @@ def refuse_taken_port(host: str, port: int) -> None:
             raise ConfigError(
                 [f"[api] host = {host}, port = {port}: cannot listen on this address: {error.strerror}"]
             ) from error
+
+
+def refuse_open_listeners(auth: bool, descriptors: Iterable[int]) -> None:
+    """Refuse a socket that other machines reach, while the API asks for no key. Raises ConfigError.
+
+    If the service manager has opened the socket, [api] host says nothing about it.
+    """
+    if not auth and (found := next((name for each in descriptors if (name := _open_name(each))), None)):
+        raise ConfigError(
+            [
+                f"[api] auth: off is allowed only on loopback, but a socket of the API listens on {found}; "
+                "allowed: on, or a socket on loopback (in a socket unit: ListenStream=127.0.0.1:8080)"
+            ]
+        )
+
+
+def _open_name(descriptor: int) -> str | None:
+    """Return the address of an open socket, or None if only this machine reaches it."""
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        if listener.family == socket.AF_UNIX:
+            return None
+        name: Any = listener.getsockname()
+    try:
+        address = ipaddress.ip_address(name[0].partition("%")[0])
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return str(name)  # of another family, such as AF_VSOCK
+    if (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+        return None
+    return f"[{address}]:{name[1]}" if address.version == 6 else f"{address}:{name[1]}"
 
 
 def _listen_once(family: int, kind: int, protocol: int, address: Any) -> None:

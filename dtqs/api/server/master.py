@@ -21,7 +21,7 @@ from dtqs.api.access.secret import api_secret, file_fault
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.gunicorn_private import set_restart_command
 from dtqs.api.server.handover import FORMAT, ApiHandover, let_signals_through, signals_held
-from dtqs.api.server.listening import PortTaken, refuse_taken_port
+from dtqs.api.server.listening import PortTaken, refuse_open_listeners, refuse_taken_port
 from dtqs.api.server.service import ServiceReports, is_socket_activated
 from dtqs.api.server.wsgi import application
 from dtqs.config import ApiSection, Config, load
@@ -229,7 +229,10 @@ class Master(Arbiter):  # type: ignore[misc]
     def _problem_of_place(self, new: ApiSection) -> str | None:
         """Return why the next program could not listen. It would end, and the service with it. Raises ConfigError."""
         now = self.app.config.api
-        if self.app.is_activated or (new.host, new.port) == (now.host, now.port):
+        if self.app.is_activated:
+            refuse_open_listeners(new.auth, [listener.fileno() for listener in self.LISTENERS])
+            return None
+        if (new.host, new.port) == (now.host, now.port):
             return None
         try:
             refuse_taken_port(new.host, new.port)

@@ -2,14 +2,24 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dtqs.systemd import Notifier
+
+_FIRST_DESCRIPTOR = 3
+"""The first socket that systemd passes (SD_LISTEN_FDS_START)."""
 
 
 def is_socket_activated(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether systemd has opened the API's port for this process (sd_listen_fds(3))."""
     return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0"
+
+
+def inherited_listeners(environ: Mapping[str, str] = os.environ) -> Sequence[int]:
+    """Return the sockets that this process got open: from systemd, or from the master that SIGUSR2 has told to."""
+    if is_socket_activated(environ):
+        return range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(environ["LISTEN_FDS"]))
+    return [int(each) for each in environ.get("GUNICORN_FD", "").split(",") if each]
 
 
 class ServiceReports:

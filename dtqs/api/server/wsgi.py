@@ -17,6 +17,7 @@ from dtqs.api.http.request_ids import log_fields
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
 from dtqs.api.server.gunicorn_private import response_of
+from dtqs.api.server.listening import refuse_open_listeners
 from dtqs.api.server.presence import Presence
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
@@ -77,6 +78,8 @@ class Service:
         server = worker.app
         try:
             config = getattr(server, "config", None) or load(find())
+            # plain gunicorn may have got another address by an option
+            refuse_open_listeners(config.api.auth, [each.fileno() for each in worker.sockets])
             catalog = getattr(server, "catalog", None) or Catalog.load(config)
             parts = build(config, catalog, getattr(server, "secret", None) or api_secret(config))
         except ConfigError as error:
