@@ -18,6 +18,7 @@ from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, check
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
+from dtqs.host_name import is_host_name
 
 if TYPE_CHECKING:
     from dtqs.client.gathering import Gathering
@@ -53,7 +54,7 @@ def checked_url(url: str, name: str) -> str:
     """Return a URL without its trailing slash. Raises ConfigError, which names the source of the URL."""
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        valid = parts.scheme in ("http", "https") and is_host_name(parts.hostname or "") and parts.port != 0
     except ValueError:
         valid = False
     if not valid:

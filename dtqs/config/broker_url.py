@@ -7,6 +7,8 @@ import re
 import ssl
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from dtqs.host_name import HOST_FAULT, is_host_name
+
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _FILES = ("cacertfile", "certfile", "keyfile")
 _QUERY = (*_FILES, "channel_max", "client_properties", "frame_max", "locale", "ssl_options", "tcp_options")
@@ -43,6 +45,8 @@ def _check_host(host: str) -> None:
     match = _HOST.fullmatch(host)
     if not match:
         raise ValueError(f"{host!r:.80} is not a host, and not host:port; several are written host:port,host:port")
+    if not is_host_name(match[1]):
+        raise ValueError(f"{match[1]!r:.80}: {HOST_FAULT}")
     if match[2] and not 1 <= int(match[2]) <= 65535:
         raise ValueError(f"port {match[2]} of host {match[1]} is not within 1 to 65535")
 

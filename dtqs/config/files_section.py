@@ -4,13 +4,16 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from dtqs.config.section import Port, Section, is_network
+from dtqs.host_name import HOST_FAULT, is_host_name
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _ENDPOINT = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
+_REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _PREFIX = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)*([A-Za-z0-9_-][A-Za-z0-9._-]*)?")
 
@@ -89,6 +92,8 @@ class FilesSection(Section):
     def _is_endpoint(cls, endpoint: str) -> str:
         if endpoint and not _ENDPOINT.fullmatch(endpoint):
             raise ValueError("not a URL such as https://host or http://host:9000, without a path")
+        if endpoint and not is_host_name(urlsplit(endpoint).hostname or ""):
+            raise ValueError(HOST_FAULT)
         return endpoint.rstrip("/")
 
     @field_validator("s3_bucket")
@@ -125,6 +130,13 @@ class FilesSection(Section):
             raise ValueError("store = s3 needs s3_bucket too")
         if bool(self.s3_access_key) != bool(self.s3_secret_key):
             raise ValueError("s3_access_key and s3_secret_key need each other; without both, AWS credentials are used")
+        if self.uses_s3 and not self.s3_endpoint and not _REGION.fullmatch(self.s3_region):
+            raise ValueError(f"s3_region = {self.s3_region!r:.80} is no region of Amazon S3, and s3_endpoint is empty")
+        buckets = [self.s3_bucket, *(source.partition("/")[0] for source in self.s3_sources)]
+        if not self.s3_path_style and any(bucket and not is_host_name(bucket) for bucket in buckets):
+            raise ValueError(
+                f"s3_path_style = off puts each bucket into a host name, and one does not fit: {HOST_FAULT}"
+            )
         if self.s3_session_token and not self.s3_access_key:
             raise ValueError("s3_session_token needs s3_access_key and s3_secret_key too")
         if self.uses_s3 and find_spec("botocore") is None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from dtqs.host_name import HOST_FAULT, is_host_name
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 _UNITS = "KMGT"
@@ -29,6 +31,20 @@ def _bytes_of(value: object) -> object:
 
 Bytes = Annotated[int, BeforeValidator(_bytes_of), WithUnit()]
 """A number of bytes that may have a unit: K, M, G or T, for KiB to TiB."""
+
+
+def _looked_up(host: str) -> str:
+    if host.startswith("["):
+        raise ValueError("an IPv6 address stands here without brackets, such as ::1")
+    if ":" in host and not is_network(host.partition("%")[0]):
+        raise ValueError("it is no address; the port is a key of its own")
+    if host and not is_host_name(host):
+        raise ValueError(HOST_FAULT)
+    return host
+
+
+Host = Annotated[str, AfterValidator(_looked_up)]
+"""A host name or an address, without a port."""
 
 
 class Section(BaseModel):

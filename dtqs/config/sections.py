@@ -7,8 +7,9 @@ from pydantic import Field, SecretStr, field_validator
 
 from dtqs.config.broker_url import host_urls, tls
 from dtqs.config.files_section import FilesSection
-from dtqs.config.section import Section, is_network
+from dtqs.config.section import Host, Section, is_network
 from dtqs.config.trace_section import TraceSection
+from dtqs.host_name import HOST_FAULT, is_host_name
 
 
 class PostgresqlSection(Section):
@@ -61,7 +62,7 @@ class RabbitmqSection(Section):
 
 
 class ApiSection(Section):
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    host: Host = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8080, ge=1, le=65535, description="TCP port to listen on")
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="require API keys; off is allowed on loopback only")
@@ -232,6 +233,8 @@ class MetricsSection(Section):
     def _is_a_place(cls, listen: str) -> str:
         if listen and place_of(listen) is None:
             raise ValueError(f"{listen!r} is not HOST:PORT, such as 127.0.0.1:9105 or [::1]:9105, nor empty")
+        if listen and not is_host_name(listen.rpartition(":")[0]):
+            raise ValueError(HOST_FAULT)
         return listen
 
     @property

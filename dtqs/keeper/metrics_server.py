@@ -41,7 +41,7 @@ class MetricsServer:
                     logger.info("serving metrics", extra={"address": self._place[0], "port": self._place[1]})
                     told, failures = "", 0
                     self._serve(listener)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # UnicodeError: no name that can be looked up
                 failures += 1
                 # the first failure may be a reload: the keeper before this one has not ended yet
                 if failures > 1 and str(error) != told:

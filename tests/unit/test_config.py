@@ -11,7 +11,9 @@ from pydantic import Field
 from dtqs.config import SECTIONS, Config, Section, allowed, load
 from dtqs.config_file import find, list_places
 from dtqs.errors import ConfigError
+from dtqs.host_name import HOST_FAULT
 from dtqs.processors.email.settings import EmailSettings
+from dtqs.processors.sms.settings import SmsSettings
 
 
 def written(folder: Path, text: str) -> Path:
@@ -145,6 +147,64 @@ def test_min_without_max_is_told_at_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_numbers_are_finite(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, f"[files]\nretention_days = {text}\n")) == 1
+
+
+BAD_HOSTS = ("node-1..example.org", f"{64 * 's'}.org", ".org")
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[api]\nhost = HOST",
+        "[metrics]\nlisten = HOST:9105",
+        "[rabbitmq]\nurl = amqp://one,HOST:5672/",
+        "[files]\ns3_endpoint = http://HOST:9000",
+        "[trace]\notlp_endpoint = http://HOST:4318",
+    ],
+)
+def test_a_host_that_no_look_up_takes_is_refused(tmp_path: Path, text: str, host: str) -> None:
+    (problem,) = problems(tmp_path, f"{text.replace('HOST', host)}\n")
+    assert HOST_FAULT in problem
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+@pytest.mark.parametrize("key", ["host = HOST", "url = https://HOST/send", "base_url = http://HOST"])
+def test_such_a_host_of_a_provider_is_refused(tmp_path: Path, key: str, host: str) -> None:
+    config = load(written(tmp_path, f"[processor:sms]\n{key.replace('HOST', host)}\n"), {})
+    with pytest.raises(ConfigError, match=HOST_FAULT):
+        config.processor("sms", SmsSettings)
+
+
+def test_such_a_mail_server_is_refused(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[processor:email]\nhost = mail..example.org\n"), {})
+    with pytest.raises(ConfigError, match=HOST_FAULT):
+        config.processor("email", EmailSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("store = s3\ns3_bucket = dtqs\ns3_region = eu..west", "s3_region = 'eu..west' is no region of Amazon S3"),
+        ("store = s3\ns3_bucket = a..b\ns3_path_style = off", "s3_path_style = off puts each bucket into a host name"),
+    ],
+)
+def test_a_host_of_object_storage_is_made_of_parts_that_fit(tmp_path: Path, text: str, told: str) -> None:
+    (problem,) = problems(tmp_path, f"[files]\n{text}\n")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [("[::1]", "without brackets, such as ::1"), ("localhost:8080", "the port is a key of its own")]
+)
+def test_the_host_of_the_api_stands_alone(tmp_path: Path, host: str, told: str) -> None:
+    (problem,) = problems(tmp_path, f"[api]\nhost = {host}\n")
+    assert told in problem
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "fe80::1%eth0", "0.0.0.0", "localhost.", "b\u00fccher.example", "a_b"])
+def test_addresses_and_names_of_all_kinds_are_hosts(tmp_path: Path, host: str) -> None:
+    assert load(written(tmp_path, f"[api]\nhost = {host}\n"), {}).api.host == host
 
 
 @pytest.mark.parametrize("key", ["[files]\ndirectory =", "[supervisor]\nstate_dir ="])

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtqs.errors import ConfigError, TransientError
+from dtqs.host_name import HOST_FAULT
 
 
 class PortTaken(TransientError):
@@ -74,6 +75,7 @@ def _listen_once(family: int, kind: int, protocol: int, address: Any) -> None:
 def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError([f"[api] host = {host}: the name has no address: {error.strerror}"]) from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name that can be looked up
+        reason = error.strerror if isinstance(error, OSError) else HOST_FAULT
+        raise ConfigError([f"[api] host = {host}: the name has no address: {reason}"]) from error
     return [(int(family), int(kind), *rest) for family, kind, *rest in found]  # type: ignore[misc]

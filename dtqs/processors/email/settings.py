@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from dtqs.config.section import Host
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.email import addresses
 from dtqs.processors.email.signature import check_key
@@ -28,7 +29,7 @@ class EmailSettings(ProcessorSettings):
     backend: Literal["smtp", "folder"] = Field(
         "smtp", description="smtp: send e-mails; folder: write each as a file ID.eml, for trials"
     )
-    host: str = Field("localhost", min_length=1, description="the mail server")
+    host: Host = Field("localhost", min_length=1, description="the mail server")
     port: int | None = Field(
         None, ge=1, le=65535, description="its TCP port; left out: 587 with starttls, 465 with tls, 25 with none"
     )

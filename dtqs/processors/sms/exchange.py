@@ -89,7 +89,7 @@ class Exchange:
             with socket.create_connection((host, port), self._connect_seconds) as connection:
                 if context:
                     context.wrap_socket(connection, server_hostname=host).close()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that can be looked up
             raise SmsNotTaken(self._provider, f"no connection to {host}:{port}: {error}") from error
         return f"{host}:{port}"
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from dtqs.config.section import Host
+from dtqs.host_name import HOST_FAULT, is_host_name
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.sms import template
 from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
@@ -40,6 +42,8 @@ def _web_url(url: str) -> str:
         or parts.fragment
     ):
         raise ValueError("allowed: an http:// or https:// URL with a fixed host, without user name and fragment")
+    if not is_host_name(parts.hostname):
+        raise ValueError(HOST_FAULT)
     return url
 
 
@@ -122,7 +126,7 @@ class SmsSettings(ProcessorSettings):
         "https://api.twilio.com", min_length=1, description="twilio: URL of its API"
     )
     # smpp
-    host: str = Field("", pattern=r"^[A-Za-z0-9._:-]*$", description="smpp: host name or address of the server")
+    host: Host = Field("", pattern=r"^[A-Za-z0-9._:-]*$", description="smpp: host name or address of the server")
     port: int = Field(2775, ge=1, le=65535, description="smpp: TCP port of the server")
     tls: bool = Field(False, description="smpp: TLS from the first octet; the certificate is checked against host")
     system_id: str = Field(

@@ -115,7 +115,7 @@ class Smpp:
             connection = socket.create_connection((settings.host, settings.port), settings.connect_timeout_seconds)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return context.wrap_socket(connection, server_hostname=settings.host) if context else connection
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name that can be looked up
             raise SmsNotTaken("smpp", f"no connection to {self._where}: {error}") from error
 
     def _submit(self, link: Link, fields: dict[str, Any], before: str, some_taken: bool) -> str:

@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dtqs.config import PostgresqlSection
 from dtqs.errors import ConfigError
+from dtqs.host_name import HOST_FAULT, is_host_name
 
 _SCHEMES = ("postgresql://", "postgres://")
 _FORM = "postgresql://user:password@host:5432/database"
@@ -35,8 +36,8 @@ def dsn_problem(dsn: str) -> str | None:
         allowed = f"{_FORM}, or key=value with keys of libpq; no quotes around it"
         return f"libpq reads it neither as a URL nor as options; allowed: {allowed}"
     hosts, ports = str(options.get("host", "")).split(","), str(options.get("port", "")).split(",")
-    if not all(map(_is_host, hosts)):
-        return "a host name has an empty part or one of more than 63 characters; allowed: names such as db.example.org"
+    if not all(host.startswith(("/", "@")) or is_host_name(host) for host in hosts if host):  # a path names a socket
+        return f"{HOST_FAULT}; allowed: names such as db.example.org"
     if not all(not port or _is_port(port) for port in ports):
         return "a port is not a number from 1 to 65535; in a URL it stands between the host's : and the next /"
     if len(ports) not in (1, len(hosts)):
@@ -48,15 +49,6 @@ def _place(url: str) -> str:
     """Return the hosts and the database of a URL without its scheme. libpq ends the user at the first @, before a /."""
     before, at, after = url.partition("@")
     return (after if at and "/" not in before else url).partition("?")[0]
-
-
-def _is_host(host: str) -> bool:
-    """Tell whether the look-up takes the name. It encodes it with IDNA; a path names a socket."""
-    try:
-        host.startswith(("/", "@")) or host.encode("idna")
-    except UnicodeError:
-        return False
-    return True
 
 
 def _is_port(port: str) -> bool:

@@ -81,7 +81,7 @@ def test_a_port_in_use_is_reported_at_once_and_a_free_one_stays_free() -> None:
     refuse_taken_port("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "node-1..example.org"])
 def test_a_host_of_another_machine_is_a_wrong_setting(host: str) -> None:
     with pytest.raises(ConfigError, match=r"\[api\] host = "):
         refuse_taken_port(host, 8080)

@@ -32,7 +32,9 @@ def test_the_key_of_the_environment_is_not_shown_to_another_server(monkeypatch: 
     assert key(Client("https://other.example", "own")) == "Bearer own"
 
 
-@pytest.mark.parametrize("url", ["ftp://tasks.example", "tasks.example", "http://", "http://h:0", "http://h:x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://tasks.example", "tasks.example", "http://", "http://h:0", "http://h:x", "http://a..b"]
+)
 def test_text_that_can_be_no_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigError, match=r"the client's url = .*allowed: http://HOST:PORT"):
         Client(url)

@@ -52,3 +52,16 @@ def test_it_serves_metrics_and_nothing_else_beside_silent_clients(port: int) -> 
     assert answer.text.endswith("# EOF\n")
     assert httpx.get(f"{url}/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
     assert [httpx.get(f"{url}/").status_code, httpx.post(f"{url}/metrics").status_code] == [404, 405]
+
+
+def test_a_name_that_no_look_up_takes_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(metrics_server, "_AGAIN_SECONDS", 0.01)
+    stop = Stop()
+    server = MetricsServer(("node-1..example.org", 9105), lambda: (), stop)
+    server.start()
+    eventually(lambda: "cannot serve [metrics] listen: trying again" in caplog.text, 10, "the fault is told")
+    assert server._thread.is_alive()
+    stop.set()
+    server._thread.join(5)

@@ -14,12 +14,13 @@ from dtqs.config import Config, load
 from dtqs.errors import ConfigError, Invalid, PermanentError, TransientError
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.sms import SmsProcessor, template
-from dtqs.processors.sms.exchange import retry_after
+from dtqs.processors.sms.exchange import Exchange, retry_after
 from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
+from dtqs.processors.sms.smpp import Smpp
 from tests.support.fix_processors import Attempt
 
 TO = "+4915112345678"
@@ -297,3 +298,11 @@ def _deliver(**fields: Any) -> SimpleNamespace:
         "message_state": None,
     }
     return SimpleNamespace(**{**known, **fields})
+
+
+def test_a_host_that_no_look_up_takes_is_no_connection() -> None:
+    with pytest.raises(TransientError, match=r"no connection to a\.\.b"):
+        Exchange("http", 1.0, 1.0, None).look("http://a..b/send")
+    settings = SmsSettings().model_copy(update={"host": "a..b"})
+    with pytest.raises(TransientError, match=r"no connection to a\.\.b"):
+        Smpp(settings).look()
