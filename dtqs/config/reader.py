@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty
 from dtqs.config.files_section import FilesSection
+from dtqs.config.ini_lines import key_lines, syntax_faults
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.routing import SECTION as ROUTES
 from dtqs.config.routing import pool_problems, read_routes
@@ -157,10 +158,13 @@ def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
     except OSError as error:
         problems.append(f"{path}: {error.strerror}; allowed: a file that this user can read")
         return {}
-    except (UnicodeDecodeError, configparser.Error) as error:
-        problems.append(f"{path}: {' '.join(str(error).split())}")
+    except UnicodeDecodeError as error:
+        problems.append(f"{path}: it is not UTF-8: {error.reason} at byte {error.start}")
         return {}
-    lines = _lines(text)
+    except configparser.Error as error:
+        problems += [f"{path} {fault}" for fault in syntax_faults(error)]
+        return {}
+    lines = key_lines(text)
     known = {}
     for name in parser.sections():
         if name in SECTIONS or name == ROUTES or _FAMILY.fullmatch(name):
@@ -173,19 +177,6 @@ def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
             close = _suggest(name, [*SECTIONS, ROUTES, "pool:default", "processor:image"])
             problems.append(f"{path} line {line}: [{name}]: no such section{close}")
     return known
-
-
-def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each (section, key); the key "" stands for the section's header."""
-    lines: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := re.match(r"\[([^]]+)\]", line):
-            section = match[1]
-            lines[section, ""] = number
-        elif match := re.match(r"([^\s#;=:][^=:]*?)\s*[=:]", line):
-            lines[section, match[1].lower()] = number
-    return lines
 
 
 def _overlay(
