@@ -19,8 +19,11 @@ def uuid7() -> str:
 
 
 def first_uuid7(at: float) -> str:
-    """Return the lowest id of a time (seconds since 1970). All ids made before that time are lower."""
-    text = f"{int(at * 1000) << 80 | 0x7 << 76 | 0x2 << 62:032x}"
+    """Return the lowest id of a time (seconds since 1970). All ids made before that time are lower.
+
+    A time before 1970 gives the id of 1970: no id is lower.
+    """
+    text = f"{max(0, int(at * 1000)) << 80 | 0x7 << 76 | 0x2 << 62:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

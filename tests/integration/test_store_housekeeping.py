@@ -56,6 +56,14 @@ def test_pruning_reads_no_younger_tasks(world: World) -> None:
     assert world.store.housekeeping.prune_tasks(FIRST_ID, 30, 10) == (None, 0)
 
 
+def test_the_longest_retention_removes_nothing(world: World) -> None:
+    world.run(submit_old(world, 1))
+    world.store.files.insert(OutputFile(uuid7(), "x", "text/plain", 1, "ab"), None)
+    assert world.store.housekeeping.prune_tasks(FIRST_ID, 36500, 10) == (None, 0)
+    assert world.store.housekeeping.expire_files(36500, 10) == []
+    assert world.store.housekeeping.drop_partitions(3650) == []
+
+
 def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
     tasks = submit_old(world, 5)
     world.run(tasks)

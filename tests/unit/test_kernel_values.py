@@ -59,6 +59,11 @@ def test_the_first_id_of_a_time_separates_earlier_ids_from_later_ones() -> None:
     assert is_uuid(first_uuid7(now))
 
 
+def test_the_first_id_of_a_time_before_1970_is_that_of_1970() -> None:
+    assert first_uuid7(-36500 * 86400.0) == first_uuid7(0.0)
+    assert is_uuid(first_uuid7(0.0))
+
+
 ID = "0192f3ac-0000-7000-8000-000000000000"
 
 
