@@ -35,6 +35,8 @@ from dtqs.sandbox.wakeup import ReadySocket, Wakeup
 
 _READY_SECONDS = 60.0
 _RESTART_SECONDS, _RESTART_MOST_SECONDS, _YOUNG_SECONDS = 0.5, 10.0, 10.0
+_MOST_DOUBLINGS = 16
+"""Keeps the power within the range of a float. The longest delay is reached long before."""
 _DRAIN_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class StackPart:
             return f"{child.name}: started again"
         if self.restart_at is None and not child.alive:
             self.deaths = self.deaths + 1 if now - self.started_at < _YOUNG_SECONDS else 1
-            delay = min(_RESTART_SECONDS * 2 ** (self.deaths - 1), _RESTART_MOST_SECONDS)
+            delay = min(_RESTART_SECONDS * 2 ** min(self.deaths - 1, _MOST_DOUBLINGS), _RESTART_MOST_SECONDS)
             self.restart_at = now + delay
             return (
                 f"{child.name}: died with status {child.exit_status}, starts again in {delay:g} s; its log: {child.log}"
