@@ -97,11 +97,21 @@ class PulseMemory:
 def read_pulses(state_dir: str) -> Iterator[Pulse]:
     """Yield the pulses of the supervisors that run with this state folder and are visible to this process.
 
-    Raises PermissionError if a supervisor belongs to another user, FileNotFoundError without the folder.
+    Raises FileNotFoundError without the folder, and PermissionError if none is visible and one process is of another
+    user. Such a process may be a stranger: it got the number of a supervisor that has ended.
     """
+    found, fault = False, None
     for name in sorted(os.listdir(state_dir)):
-        if name.startswith("node-") and (pulse := _read(os.path.join(state_dir, name, _PLACE))):
+        try:
+            pulse = _read(os.path.join(state_dir, name, _PLACE)) if name.startswith("node-") else None
+        except PermissionError as error:
+            fault = error
+            continue
+        if pulse:
+            found = True
             yield pulse
+    if fault and not found:
+        raise fault
 
 
 def pulses_by_config(config: str) -> Iterator[Pulse]:

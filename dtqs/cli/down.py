@@ -1,7 +1,6 @@
 """The command `down`: stop the sandbox."""
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from dtqs.cli.sandbox_process import STOP_SECONDS
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import SandboxError
 from dtqs.sandbox.places import SandboxPaths
-from dtqs.sandbox.processes import end_leftover, running, wait_gone
+from dtqs.sandbox.processes import end_leftover, running, send, wait_gone
 
 _LEFTOVER_SECONDS = 20
 
@@ -37,7 +36,7 @@ def down(var: Path, as_json: bool) -> None:
         text = f"No sandbox runs in {places.var}.{leftovers}"
         click.echo(json.dumps({"stopped": None, "ended": ended}) if as_json else text)
         return
-    os.kill(pid, signal.SIGTERM)
+    send(pid, signal.SIGTERM)
     if not wait_gone([pid], Deadline(STOP_SECONDS)):
         log = places.log("sandbox")
         raise SandboxError(f"the sandbox (process {pid}) did not end within {STOP_SECONDS:g} s; its log: {log}")

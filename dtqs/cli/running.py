@@ -18,7 +18,7 @@ class NoSupervisor(TransientError):
 
 def find(pid: int | None) -> tuple[Path, ReloadRecord]:
     """Return the folder and the record of the supervisor. Raises NoSupervisor."""
-    found = {record.pid: (folder, record) for folder, record in _running()}
+    found = {record.pid: (folder, record) for folder, record in _running(pid)}
     if pid is None and len(found) == 1:
         return next(iter(found.values()))
     if pid is None:
@@ -29,13 +29,22 @@ def find(pid: int | None) -> tuple[Path, ReloadRecord]:
     return found[pid]
 
 
-def _running() -> Iterator[tuple[Path, ReloadRecord]]:
-    """Yield the nodes of this machine that run, with their folders."""
-    for state_folder in dict.fromkeys(_state_folders()):
-        for folder in sorted(state_folder.glob("node-*")):
-            record = ReloadRecord.read(folder)
-            if record and is_supervisor(record.pid):
-                yield folder, record
+def _running(pid: int | None) -> Iterator[tuple[Path, ReloadRecord]]:
+    """Yield the nodes of this machine that run, with their folders. With a pid, look at the records of that one only.
+
+    Two nodes may name one pid, if a machine or container has started again. The later one wrote its record last.
+    """
+    folders = [folder for each in dict.fromkeys(_state_folders()) for folder in sorted(each.glob("node-*"))]
+    for folder in sorted(folders, key=_written_at):
+        record = ReloadRecord.read(folder)
+        if record and pid in (None, record.pid) and is_supervisor(record.pid):
+            yield folder, record
+
+
+def _written_at(folder: Path) -> float:
+    with suppress(OSError):
+        return (folder / "reload").stat().st_mtime
+    return 0.0
 
 
 def _state_folders() -> Iterator[Path]:
@@ -58,6 +67,7 @@ def is_supervisor(pid: int) -> bool:
     try:
         # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # a process of another user got the number of a supervisor that has ended
         return False
     return True

@@ -11,6 +11,8 @@ from dtqs.deadline import Deadline
 
 _PARENT, _SESSION, _STARTED_AT = 1, 3, 19
 """Indexes of fields in /proc/PID/stat, counted from the state."""
+_ENDED = (["Z"], ["X"])
+"""The states of a process that nobody has reaped yet."""
 
 
 def identity(pid: int, pid_file: Path) -> str:
@@ -100,7 +102,7 @@ def end_all(pids: Sequence[int], deadline: Deadline) -> None:
 
 def is_zombie(pid: int) -> bool:
     """Return whether the process has ended but was not reaped."""
-    return not _stat(pid) and Path(f"/proc/{pid}").exists()
+    return _fields(pid)[:1] in _ENDED
 
 
 def end_family(pid: int, deadline: Deadline) -> None:
@@ -125,12 +127,17 @@ def kill_group(pid: int) -> None:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on; empty for a missing process or a zombie."""
+    """Return the fields of /proc/PID/stat from the state on; empty for a missing or hidden process, or a zombie."""
+    fields = _fields(pid)
+    return [] if fields[:1] in _ENDED else fields
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the same fields, of a zombie too. Mount options of /proc may forbid to read those of other users."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
         return []
-    return [] if fields[0] in "ZX" else fields
 
 
 def _all_pids() -> list[int]:

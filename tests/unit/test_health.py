@@ -64,6 +64,31 @@ def test_a_pulse_of_another_process_is_not_taken_for_this_one(tmp_path: Path) ->
     memory.close()
 
 
+def test_a_stale_folder_hides_no_node_if_another_user_has_its_pid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [tmp_path / f"node-{number}" for number in range(3)]
+    for node in nodes:
+        node.mkdir()
+    for stale in (nodes[0], nodes[2]):
+        (stale / "pulse").write_text(f"1 7 {BOOT}\n")
+    readlink = os.readlink
+
+    def forbidden(place: str) -> str:
+        if place == "/proc/1/fd/7":
+            raise PermissionError(13, "Permission denied", place)
+        return readlink(place)
+
+    monkeypatch.setattr(os, "readlink", forbidden)
+    with pytest.raises(PermissionError):
+        list(read_pulses(str(tmp_path)))
+    memory = PulseMemory(BOOT)
+    memory.announce(str(nodes[1]))
+    memory.write(pulse())
+    assert [found.pid for found in read_pulses(str(tmp_path))] == [os.getpid()]
+    memory.close()
+
+
 @pytest.mark.parametrize("place", ["torn", "1 2", "x y z", ""])
 def test_a_damaged_place_is_no_pulse(tmp_path: Path, place: str) -> None:
     (tmp_path / "node-0").mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dtqs.cli import ctl_node, main
+from dtqs.cli import ctl_node, main, running
 from dtqs.cli.running import is_supervisor
 from dtqs.operator_socket import SOCKET, ask
 from dtqs.reload_record import ENDS, PAUSED, REFUSED, ReloadRecord
@@ -42,6 +42,31 @@ def test_a_record_of_another_or_an_ended_process_is_no_supervisor(tmp_path: Path
     status, output = run(tmp_path, "--pid", str(ended.pid))
     assert status == os.EX_UNAVAILABLE
     assert "restart the service instead" in output
+
+
+def test_a_hidden_process_of_another_user_is_no_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under ProtectProc=invisible a stale record may name the pid of a process that cannot be seen or signalled."""
+
+    def kill(_: int, __: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    hidden = 1 << 30
+    leave_record(tmp_path, "node-0", hidden)
+    monkeypatch.setattr(os, "kill", kill)
+    assert run(tmp_path) == (os.EX_UNAVAILABLE, "no supervisor runs on this machine under this configuration\n")
+    status, output = run(tmp_path, "--pid", str(hidden))
+    assert (status, "restart the service instead" in output) == (os.EX_UNAVAILABLE, True)
+
+
+def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, pid in enumerate((7, 7, 7, 8)):
+        leave_record(tmp_path, f"node-{number}", pid)
+        os.utime(tmp_path / f"node-{number}" / "reload", (0, 200 if number == 1 else 100))
+    asked = list[int]()
+    monkeypatch.setattr(running, "is_supervisor", lambda pid: not asked.append(pid))
+    monkeypatch.setattr(running, "_state_folders", lambda: [tmp_path])
+    assert running.find(7)[0] == tmp_path / "node-1"
+    assert asked == [7, 7, 7]
 
 
 def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signal_is_told(tmp_path: Path) -> None:
