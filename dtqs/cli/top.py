@@ -81,7 +81,7 @@ def _live(reader: SystemReader, every_seconds: float) -> None:
     ):
         while True:
             reading = reader.read(console.height, 3)
-            history.add(reading)
+            history.add(reading, time.monotonic())
             live.update(page(reading, history, console.width, console.height), refresh=True)
             if read_key(every_seconds) == "q":
                 break

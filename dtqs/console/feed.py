@@ -36,6 +36,7 @@ class ConsoleFeed:
         self._listing = Listing(reads)
         self.snapshot = Snapshot()
         self._history = History()
+        self._lost_at: dict[str, float] = {}
         self._wanted = Wanted()
         self._actions: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._wake, self._end = threading.Event(), threading.Event()
@@ -88,13 +89,15 @@ class ConsoleFeed:
         reading = (
             self._reader.read(wanted.rows, wanted.rows, _FAILURES) if due or last.reading is None else last.reading
         )
+        now = time.monotonic()
         if reading is not last.reading:
-            self._history.add(reading)
+            self._lost_at = _lost_at(reading, self._lost_at, now)
+            self._history.add(reading, now)
         self.snapshot = dataclasses.replace(
             last,
             reading=reading,
             good=reading if reading.totals is not None else last.good,
-            away=_away(reading, last.away),
+            away_seconds={name: now - lost_at for name, lost_at in self._lost_at.items()},
             rates=self._history.rates,
             series={name: self._history.series(name, _POINTS) for name in _SERIES}
             if reading is not last.reading
@@ -131,9 +134,10 @@ class ConsoleFeed:
         return Detail(task_id, record, tuple(self._reader.newest_logs(_TASK_LOG_ROWS, task_id=task_id)))
 
 
-def _away(reading: Reading, before: Mapping[str, float]) -> dict[str, float]:
+def _lost_at(reading: Reading, before: Mapping[str, float], now: float) -> dict[str, float]:
+    """Return for each server that is away the monotonic time of its loss."""
     return {
-        health.name: before.get(health.name, reading.at)
+        health.name: before.get(health.name, now)
         for health in (reading.database, reading.broker)
         if health.state == "away"
     }

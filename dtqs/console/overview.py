@@ -23,7 +23,7 @@ def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[Sc
     """Return the lines of the tab, fitted to the height where possible; the operator scrolls to the rest."""
     if snapshot.reading is None:
         return [*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))]
-    top = [*_health(snapshot, width, now)]
+    top = [*_health(snapshot, width)]
     good = snapshot.good
     if good is None:
         return top
@@ -42,7 +42,7 @@ def _broken(snapshot: Snapshot) -> Iterator[ScreenLine]:
         yield line(StyledText(f" ✗ console error, old data shown: {safe(snapshot.broken)}", "bad"))
 
 
-def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
+def _health(snapshot: Snapshot, width: int) -> Iterator[ScreenLine]:
     reading = snapshot.reading
     assert reading is not None
     alarms = reading.alarms
@@ -56,7 +56,7 @@ def _health(snapshot: Snapshot, width: int, now: float) -> Iterator[ScreenLine]:
         yield line(StyledText(" ✓ healthy", "good"), f"  {_counted(reading)}")
     servers: list[str | StyledText] = [" "]
     for health in (reading.database, reading.broker):
-        servers += [*_server(health, snapshot.away.get(health.name), now), "   "]
+        servers += [*_server(health, snapshot.away_seconds.get(health.name, 0.0)), "   "]
     queues = [
         f"{queue.name} {amount(queue.ready)} messages, {plural(queue.consumers, 'consumer')}"
         for queue in reading.queues or ()
@@ -78,11 +78,11 @@ def _counted(reading: Reading) -> str:
     return ", ".join(counts)
 
 
-def _server(health: Health, since: float | None, now: float) -> list[str | StyledText]:
+def _server(health: Health, away_seconds: float) -> list[str | StyledText]:
     if health.state == "away":
         return [
             StyledText(f"✗ {health.name} away", "bad"),
-            StyledText(f" for {age(max(0.0, now - (since or now)))}: {cut(safe(health.words), 40)}", "bad"),
+            StyledText(f" for {age(away_seconds)}: {cut(safe(health.words), 40)}", "bad"),
         ]
     version = f" {safe(health.words).removeprefix('version ')}"
     return [

@@ -64,8 +64,8 @@ class Snapshot:
 
     reading: Reading | None = None
     good: Reading | None = None
-    away: Mapping[str, float] = field(default_factory=dict)
-    """Server → Unix time of its loss."""
+    away_seconds: Mapping[str, float] = field(default_factory=dict)
+    """For each server that is away, the time since its loss."""
     rates: Throughput | None = None
     series: Mapping[str, list[float]] = field(default_factory=dict)
     logs: tuple[SystemLogRow, ...] = ()

@@ -2,8 +2,9 @@
 
 import bisect
 from collections import deque
+from dataclasses import dataclass
 
-from dtqs.readings.values import Reading, Throughput
+from dtqs.readings.values import Reading, SystemTotals, Throughput
 
 KEPT_SECONDS = 300.0
 SPAN_SECONDS = 10.0
@@ -17,45 +18,53 @@ _COUNTERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """The totals at a monotonic time. The clock of a reading may be set back or forth between two of them."""
+
+    at: float
+    totals: SystemTotals
+
+
 class History:
-    """The readings of the last five minutes, except those without PostgreSQL."""
+    """The totals of the last five minutes, except from readings without PostgreSQL."""
 
     def __init__(self) -> None:
-        self._readings: deque[Reading] = deque()
+        self._points: deque[_Point] = deque()
 
-    def add(self, reading: Reading) -> None:
-        """Add a reading and drop the outdated ones."""
+    def add(self, reading: Reading, now: float) -> None:
+        """Add a reading that was taken at a monotonic time, and drop the outdated ones."""
         if reading.totals is None:
             return
-        self._readings.append(reading)
-        while self._readings[0].at < reading.at - KEPT_SECONDS - 2 * SPAN_SECONDS:
-            self._readings.popleft()
+        self._points.append(_Point(now, reading.totals))
+        while self._points[0].at < now - KEPT_SECONDS - 2 * SPAN_SECONDS:
+            self._points.popleft()
 
     @property
     def rates(self) -> Throughput | None:
         """Current rates in tasks per second; None before the second reading."""
-        if len(self._readings) < 2:
+        if len(self._points) < 2:
             return None
-        at = self._readings[-1].at
+        at = self._points[-1].at
         return Throughput(**{name: self._rate(name, at) or 0.0 for name in _COUNTERS})
 
     def series(self, name: str, points: int) -> list[float]:
         """Return a rate at equal steps of the last five minutes, oldest first; fewer than `points` at the start."""
-        if not self._readings:
+        if not self._points:
             return []
-        step, newest, first = KEPT_SECONDS / points, self._readings[-1].at, self._readings[0].at
+        step, newest, first = KEPT_SECONDS / points, self._points[-1].at, self._points[0].at
         ends = [newest - step * (points - 1 - i) for i in range(points)]
         return [self._rate(name, end) or 0.0 for end in ends if end > first or end == newest]
 
-    def _before(self, at: float) -> Reading | None:
-        """Return the last reading at or before a time."""
-        index = bisect.bisect_right(self._readings, at, key=lambda reading: reading.at)
-        return self._readings[index - 1] if index else None
+    def _before(self, at: float) -> _Point | None:
+        """Return the last point at or before a time."""
+        index = bisect.bisect_right(self._points, at, key=lambda point: point.at)
+        return self._points[index - 1] if index else None
 
     def _rate(self, name: str, at: float) -> float | None:
         last = self._before(at)
-        first = self._before(at - SPAN_SECONDS) or self._readings[0]
-        if last is None or last.totals is None or first.totals is None or last.at <= first.at:
+        first = self._before(at - SPAN_SECONDS) or self._points[0]
+        if last is None or last.at <= first.at:
             return None
         grown = getattr(last.totals, _COUNTERS[name]) - getattr(first.totals, _COUNTERS[name])
         return float(max(0, grown)) / (last.at - first.at)

@@ -25,8 +25,13 @@ _ADD_ROWS = """
 
 def run_with_format(page: Page, script: str) -> Any:
     """Evaluate an expression in which `format` is the dashboard's module format.js."""
-    here = "document.querySelector('script[type=module]').src.replace('app.js', 'format.js')"
-    return page.run(f"import({here}).then((format) => {script})")
+    return run_with(page, "format", script)
+
+
+def run_with(page: Page, module: str, script: str) -> Any:
+    """Evaluate an expression in which the name of a module of the dashboard stands for the module."""
+    here = f"document.querySelector('script[type=module]').src.replace('app.js', '{module}.js')"
+    return page.run(f"import({here}).then(({module}) => {script})")
 
 
 def test_the_dashboard_masks_the_same_values_as_the_terminal(page: Page) -> None:
@@ -212,6 +217,15 @@ def test_single_key_shortcuts_can_be_switched_off(page: Page) -> None:
     press("g")
     press("t")
     page.wait("h1", "Tasks")
+
+
+def test_charts_go_on_when_the_servers_clock_was_set_back(page: Page) -> None:
+    """More points of the later clock than a chart keeps would push out each new point."""
+    page.wait(".chart .legend", "submitted")
+    later = "Array.from({length: 400}, (_, i) => ({at: Date.now() / 1000 + 3600 + i}))"
+    run_with(page, "live", f"{{ live.system.points = {later}; }}")
+    newest = "live.system.points.at(-1).at < Date.now() / 1000 + 60 && live.system.points.length"
+    eventually(lambda: run_with(page, "live", newest), what="a new point")
 
 
 def test_charts_are_readable_without_colours_and_with_the_keyboard(page: Page, shared: System) -> None:

@@ -123,7 +123,7 @@ class DashboardFeed:
     def _take(self) -> bytes:
         with self._one_at_a_time:
             reading = self._read()
-        self._history.add(reading)
+        self._history.add(reading, time.monotonic())
         rates = self._history.rates
         point = _point(reading, rates)
         self._points.append(point)

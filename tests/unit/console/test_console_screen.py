@@ -128,7 +128,7 @@ def test_every_frame_fits_and_is_printable(size: tuple[int, int], keys: tuple[st
     snapshots = {
         "read": SNAPSHOT,
         "unread": Snapshot(),
-        "away": dataclasses.replace(SNAPSHOT, reading=away, away={"PostgreSQL": NOW - 40}),
+        "away": dataclasses.replace(SNAPSHOT, reading=away, away_seconds={"PostgreSQL": 40.0}),
     }
     trial = Trial(snapshots[state], width=size[0], height=size[1])
     trial.press(*keys)
@@ -147,7 +147,7 @@ def test_the_first_screen_tells_whether_the_system_is_healthy() -> None:
 
 def test_an_unreachable_server_is_named_with_its_outage_and_the_rest_is_grey() -> None:
     away = changed(totals=None, database=Health("PostgreSQL", "away", "connection refused"))
-    trial = Trial(Snapshot(away, HEALTHY, {"PostgreSQL": NOW - 42.4}))
+    trial = Trial(Snapshot(away, HEALTHY, {"PostgreSQL": 42.4}))
     assert "PostgreSQL away for 42 s: connection refused" in trial.press()
     drawn = trial.screen.frame(80, 24, NOW)
     assert {span.style for line in drawn[4:-1] for span in line.spans if span.text.strip()} <= {"dim"}

@@ -6,20 +6,21 @@ from dtqs.readings import History, Reading
 from tests.unit.readings.values import HEALTHY, changed
 
 
-def at(seconds: float, completed: int, **fields: object) -> Reading:
+def at(seconds: float, completed: int) -> tuple[Reading, float]:
+    """Return a reading and its monotonic time."""
     assert HEALTHY.totals
-    return changed(at=1000.0 + seconds, totals=dataclasses.replace(HEALTHY.totals, completed=completed), **fields)
+    return changed(totals=dataclasses.replace(HEALTHY.totals, completed=completed)), 1000.0 + seconds
 
 
-def history(*readings: Reading) -> History:
+def history(*readings: tuple[Reading, float]) -> History:
     made = History()
-    for reading in readings:
-        made.add(reading)
+    for reading, now in readings:
+        made.add(reading, now)
     return made
 
 
 def test_one_reading_gives_no_rate() -> None:
-    assert history(HEALTHY).rates is None
+    assert history(at(0, 0)).rates is None
     assert History().series("completed", 10) == []
 
 
@@ -42,6 +43,16 @@ def test_falling_totals_give_no_negative_rate() -> None:
     assert rates.completed == 0.0
 
 
+def test_a_clock_that_is_set_back_or_forth_changes_neither_rates_nor_memory() -> None:
+    made = History()
+    for i in range(0, 2000, 2):
+        reading, now = at(i, 5 * i)
+        made.add(dataclasses.replace(reading, at=1e9 - 3600 * (i // 100 % 3)), now)
+        assert len(made._points) < 200
+        assert i < 10 or (made.rates and made.rates.completed == 5.0)
+    assert made.series("completed", 30) == [5.0] * 30
+
+
 def test_a_series_is_cut_into_equal_parts_oldest_first() -> None:
     series = history(*(at(i, 0 if i < 150 else 10 * (i - 150)) for i in range(301))).series("completed", 30)
     assert len(series) == 30
@@ -55,11 +66,11 @@ def test_a_series_of_a_young_history_is_short() -> None:
 
 def test_a_reading_without_the_database_leaves_the_history_unchanged() -> None:
     made = history(at(0, 0), at(10, 20))
-    made.add(changed(at=1012.0, totals=None))
+    made.add(changed(totals=None), 1012.0)
     assert made.rates is not None
     assert made.rates.completed == 2.0
 
 
 def test_old_readings_are_dropped() -> None:
     made = history(*(at(i, i) for i in range(0, 4000, 10)))
-    assert len(made._readings) < 40
+    assert len(made._points) < 40

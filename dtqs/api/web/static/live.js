@@ -123,6 +123,8 @@ function onReading({ reading, rates, point }) {
   Object.assign(system, { reading, rates, isStale: false, trouble: null });
   for (const { name, state } of [reading.database, reading.broker])
     system.awaySince[name] = state === "ok" ? undefined : (system.awaySince[name] ?? reading.at);
+  // points of a clock that was set back since would push out the new ones
+  system.points = system.points.filter((each) => each.at <= point.at);
   addPoints([point]);
   notifyWatchers();
 }
