@@ -62,10 +62,12 @@ def _servers(seen: Seen) -> Iterator[str]:
 def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
     if reading.workers is not None:
         live = [worker for worker in reading.workers if worker.age_seconds <= seen.lease.lease_seconds]
-        if not live:
-            yield "no worker is running: start one with dtqs supervisor or dtqs up"
-        elif all(worker.state == "draining" for worker in live):
-            yield "no worker takes tasks: all workers are draining"
+        # pools that scale to zero have no workers while no task is due
+        is_due = reading.depth is not None and (reading.depth.pending > 0 or reading.depth.more)
+        if is_due and not live:
+            yield "no worker is running, and tasks are due: start one with dtqs supervisor or dtqs up"
+        elif is_due and all(worker.state == "draining" for worker in live):
+            yield "no worker takes tasks, and tasks are due: all workers are draining"
         for worker in reading.workers:
             if worker.late:
                 name = f"worker {worker.pool}/{worker.slot} on {worker.node_name}"

@@ -99,7 +99,7 @@ def test_the_console_survives_servers_that_go_away_and_come_back(
 ) -> None:
     one = system(dsn=own_postgres.dsn, amqp_url=own_rabbitmq.url, api=False, supervisor=False)
     with console(one, tmp_path / "tmux", "--read-only") as terminal:
-        terminal.until("● PostgreSQL", "● RabbitMQ", "✗ no worker is running")
+        terminal.until("● PostgreSQL", "● RabbitMQ", "✗ no keeper is running")
         own_postgres.freeze()
         own_rabbitmq.kill()
         terminal.until("✗ PostgreSQL is away", "✗ RabbitMQ is away", "Backlog")
@@ -109,7 +109,7 @@ def test_the_console_survives_servers_that_go_away_and_come_back(
         terminal.press("1")
         own_postgres.thaw()
         own_rabbitmq.start()
-        terminal.until("● PostgreSQL", "● RabbitMQ", "✗ no worker is running", without="is away", seconds=30)
+        terminal.until("● PostgreSQL", "● RabbitMQ", "✗ no keeper is running", without="is away", seconds=30)
         terminal.press("c", "q")
         terminal.until("ended with 0")
 

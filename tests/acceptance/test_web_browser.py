@@ -230,6 +230,7 @@ def test_every_page_shows_the_alarms(page: Page, shared: System) -> None:
     assert shared.supervisor
     shared.supervisor.send_signal(signal.SIGTERM)
     shared.supervisor.wait(20)
+    shared.submit()
     for place in ("tasks", "submit", "log"):
         go(page, place)
         page.wait("#alarms", "no worker is running", 30)

@@ -27,6 +27,8 @@ from dtqs.store.sessions import look_at_sessions, standbys
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
 _PROCESS_SECONDS = 60.0
 """A process that has written nothing for longer is gone."""
+_LOOK_ROWS = 5000
+"""The look for due tasks reads at most this many rows, about 3 ms."""
 _BAD_PLANS = "query plans get slow while tables grow; run: dtqs migrate"
 _LOST_TASKS = "a crash of the server can lose accepted tasks"
 _NODES_DOWN = "start the nodes of the cluster that are down; tasks are accepted and wait until then"
@@ -74,7 +76,7 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
         yield _clock(facts.clock - (before + time.time()) / 2)
         if facts.schema_version == SCHEMA_VERSION:
             workers = live_workers(store.database)
-            yield _workers(workers, config.lease.lease_seconds)
+            yield _workers(workers, config.lease.lease_seconds, store.backlog.count_due(_LOOK_ROWS) > 0)
             yield _types(workers, task_types)
             yield _slots(given_up(store.database, config.lease.lease_seconds))
             for queue in unkept_queues(store.database, config.lease.lease_seconds):
@@ -120,11 +122,16 @@ def _clock(difference_seconds: float) -> Check:
     return Check("clock", state, found, advice)
 
 
-def _workers(workers: list[LiveWorker], lease_seconds: float) -> Check:
+def _workers(workers: list[LiveWorker], lease_seconds: float, is_due: bool) -> Check:
+    """`is_due`: a task waits for a worker. While none does, pools that scale to zero have no workers."""
     alive = [worker for worker in workers if worker.beat_age_seconds <= lease_seconds]
     if not alive:
         late = f"; {len(workers)} gave no heartbeat for {lease_seconds:g} s" if workers else ""
-        return Check("workers", FAILED, f"no worker is alive{late}", "start them: dtqs supervisor, or dtqs up")
+        if is_due:
+            found = f"no worker is alive{late}, and tasks are due"
+            return Check("workers", FAILED, found, "start them: dtqs supervisor, or dtqs up")
+        advice = "unless your pools scale to zero, start them: dtqs supervisor, or dtqs up"
+        return Check("workers", WARNING, f"no worker is alive{late}; no task is due", advice)
     nodes = plural(len({worker.node_name for worker in alive}), "node")
     found = f"{len(alive)} alive on {nodes}, {sum(worker.task_id is not None for worker in alive)} with a task"
     if len(alive) == len(workers):

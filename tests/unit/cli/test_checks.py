@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dtqs.cli.checks.postgresql import _server
+from dtqs.cli.checks.postgresql import _server, _workers
 from dtqs.cli.checks.servers import start_command
 from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.store.checkup import ServerFacts
@@ -15,6 +15,12 @@ from dtqs.store.sessions import SessionsLook, Setting
 def test_a_server_that_is_too_old_is_a_failure(version: int, state: str) -> None:
     check = _server(ServerFacts(f"{version}.2", version, 0.0, {}, 1))
     assert (check.state, "14 or later" in check.advice) == (state, state == "failed")
+
+
+def test_missing_workers_are_a_failure_only_while_tasks_are_due() -> None:
+    assert _workers([], 30.0, is_due=True).state == "failed"
+    idle = _workers([], 30.0, is_due=False)
+    assert (idle.state, idle.found) == ("warning", "no worker is alive; no task is due")
 
 
 def test_a_sandbox_in_another_folder_is_started_by_naming_the_folder(

@@ -14,11 +14,19 @@ KNOWS = dataclasses.replace(WORKER, task_types=("image",))
 BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo", busy_seconds=70.0)
 GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSlots("a/0, a/1", 2, "no memory"),))
 UNKEPT = KeeperReading("k1", "keeper", "node", 1.0, unkept=("task_queue",))
+DUE = waiting(1, 0.5)
+DRAINING = dataclasses.replace(WORKER, state="draining")
 LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
 
 def test_a_healthy_system_raises_no_alarm() -> None:
     assert alarms(HEALTHY, seen()) == ()
+
+
+@pytest.mark.parametrize("workers", [(), (DRAINING,)])
+def test_pools_that_scaled_to_zero_raise_no_alarm_before_a_task_is_due(workers: tuple[WorkerReading, ...]) -> None:
+    assert alarms(changed(workers=workers), seen()) == ()
+    assert len(alarms(changed(workers=workers, depth=DUE), seen())) == 1
 
 
 @pytest.mark.parametrize(
@@ -34,9 +42,10 @@ def test_a_healthy_system_raises_no_alarm() -> None:
         ),
         (HEALTHY, seen(missing_queues=("task_queue",)), "task_queue is missing"),
         (changed(processes=(UNKEPT,)), seen(), "RabbitMQ: it keeps no hints for task_queue"),
-        (changed(workers=()), seen(), "no worker is running"),
-        (changed(workers=(LATE,)), seen(), "no worker is running"),
-        (changed(workers=(dataclasses.replace(WORKER, state="draining"),)), seen(), "all workers are draining"),
+        (changed(workers=(), depth=DUE), seen(), "no worker is running"),
+        (changed(workers=(LATE,), depth=DUE), seen(), "no worker is running"),
+        (changed(workers=(), depth=dataclasses.replace(HEALTHY.depth, more=True)), seen(), "no worker is running"),
+        (changed(workers=(DRAINING,), depth=DUE), seen(), "all workers are draining"),
         (changed(workers=(WORKER, LATE)), seen(), "worker default/1 on node has sent no heartbeat for 40 s"),
         (changed(processes=()), seen(), "no keeper is running"),
         (
