@@ -1,6 +1,8 @@
 """kube/ without a cluster: overlays render, and agree with image, program and configuration."""
 
+import configparser
 import copy
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -24,6 +26,21 @@ def documents_of(overlay: str) -> Sequence[Document]:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_agrees_with_image_program_and_configuration(overlay: str, tmp_path: Path) -> None:
     assert faults(documents_of(overlay), tmp_path) == []
+
+
+def test_each_value_of_a_place_is_marked_in_the_production_overlay() -> None:
+    """docs/kubernetes.md finds the values to replace by the word `example`."""
+    ini = configparser.ConfigParser()
+    ini.read(KUBE / "overlays/prod/dtqs.ini")
+    keys = {f"{section}.{key}": value for section in ini.sections() for key, value in ini.items(section)}
+    places = re.compile(r"://|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[a-z0-9-]+\.(com|net|org)\b")
+    of_place = {key for key, value in keys.items() if places.search(value)}
+    of_place |= {
+        key for key in keys if re.search(r"trusted_proxies|fetch_allow|s3_(endpoint|region|bucket|access)", key)
+    }
+    unmarked = {key: keys[key] for key in of_place if "example" not in keys[key]}
+    assert {key for key, value in unmarked.items() if not value.startswith("0.0.0.0")} == set()
+    assert "; trusted_proxies = example" in (KUBE / "overlays/prod/dtqs.ini").read_text(encoding="utf-8")
 
 
 @needs_kubectl
