@@ -77,7 +77,7 @@ class Notifier:
             self._send(f"WATCHDOG_USEC={int(2e6 * self._ping_every)}", "WATCHDOG=1")
 
     def extend(self, now: float) -> None:
-        """Ask for more time during a drain. The supervisor's deadlines limit it."""
+        """Ask for more time while this process ends. Its own deadlines limit that time."""
         if now >= self._next_extension:
             self._next_extension = now + _EXTEND_EVERY_SECONDS
             self._send(f"EXTEND_TIMEOUT_USEC={int(_EXTENSION_SECONDS * 1e6)}")

@@ -100,7 +100,14 @@ class ApiSection(Section):
     reread_seconds: float = Field(
         3.0, ge=0.1, le=60, description="seconds between two reads of all watched tasks, in case an event was lost"
     )
-    shutdown_seconds: float = Field(10.0, ge=0.5, le=600, description="seconds that running requests get at shutdown")
+    shutdown_seconds: float = Field(
+        10.0,
+        ge=0.5,
+        le=600,
+        description="seconds that running requests get at shutdown; systemd waits as long, but in containers keep "
+        "stop_grace_period (20) 5 s above it, and terminationGracePeriodSeconds (30) 5 s above it and the preStop hook "
+        "(5) together",
+    )
     access_log: bool = Field(
         False,
         description="write a log line for each answered request, with its X-Request-ID; a submit then needs about "

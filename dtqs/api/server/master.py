@@ -144,6 +144,7 @@ class Master(Arbiter):  # type: ignore[misc]
         super().stop(graceful)
 
     def reap_workers(self) -> None:
+        self._service.ending()  # gunicorn's wait for the processes of a stop comes here ten times a second
         for _ in range(_FAULTS_LIMIT):
             try:
                 return super().reap_workers()  # type: ignore[no-any-return]

@@ -30,6 +30,7 @@ class ServiceReports:
         self._ready_after: float | None = 0.0
         """READY is due when a process becomes ready after this monotonic time; None: nothing is due."""
         self._refusal = ""
+        self._is_stopping = False
 
     def turn(self, served_at: float, processes: int) -> None:
         """Ping the watchdog, and report READY when it is due. `served_at`: when a process became ready last, or 0.0."""
@@ -49,4 +50,12 @@ class ServiceReports:
         self._refusal = f"; not reloaded: {problem.splitlines()[0]}"
 
     def stopping(self) -> None:
+        self._is_stopping = True
         self._notifier.stopping()
+
+    def ending(self) -> None:
+        """Between `stopping` and the end, ask for more time and ping. `[api] shutdown_seconds` limits that time."""
+        if self._is_stopping:
+            now = time.monotonic()
+            self._notifier.extend(now)
+            self._notifier.ping(now)

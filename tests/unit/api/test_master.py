@@ -127,6 +127,21 @@ def test_a_reload_keeps_the_old_processes_until_a_new_one_is_ready(failing: Call
     assert master.managed == 1, "gunicorn ends the old ones"
 
 
+def test_a_stop_asks_for_more_time_at_each_look_for_ended_processes(
+    failing: Callable[[Served], Failing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served()
+    served.ready()
+    master, asked = failing(served), list[float]()
+    monkeypatch.setattr(Notifier, "extend", lambda _, now: asked.append(now))
+    master.reap_workers()
+    assert asked == []
+    assert "self.reap_workers()" in inspect.getsource(Arbiter.stop).partition("while")[2], "in the loop that waits"
+    monkeypatch.setattr(Arbiter, "stop", lambda master, graceful: [master.reap_workers() for _ in range(3)])
+    master.stop()
+    assert len(asked) == 3
+
+
 def test_a_wrong_file_is_reported_and_a_check_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,3 +68,14 @@ def test_a_process_knows_whether_systemd_opened_its_port() -> None:
     assert not is_socket_activated({"LISTEN_PID": "1", "LISTEN_FDS": "1"})
     assert not is_socket_activated({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"})
     assert not is_socket_activated({})
+
+
+def test_systemd_is_asked_for_more_time_only_while_the_master_ends(manager: socket.socket) -> None:
+    """`[api] shutdown_seconds` may be longer than TimeoutStopSec."""
+    reports = ServiceReports(Notifier(manager.getsockname(), watchdog_seconds=30.0))
+    reports.ending()
+    assert received(manager) == []
+    reports.stopping()
+    reports.ending()
+    reports.ending()
+    assert received(manager) == ["STOPPING=1", "EXTEND_TIMEOUT_USEC=10000000", "WATCHDOG=1"]
