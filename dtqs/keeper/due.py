@@ -1,10 +1,10 @@
 """Counts the due tasks for the pools that scale themselves: the supervisor reads the note, and opens no connection."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 
 from dtqs.config import PoolSection, types_of
+from dtqs.due_note import DueNote
 from dtqs.routes import Routes
 from dtqs.store import Store
 
@@ -30,7 +30,7 @@ class DueTasks:
     def turn(self) -> bool:
         counts = {part: self._count(*part) for part in set(self._pools.values())}
         due = {pool: counts[part] for pool, part in self._pools.items()}
-        self._note(json.dumps({"at": round(time.monotonic(), 1), "due": due}))
+        self._note(DueNote(time.monotonic(), due).line())
         return False
 
     def _count(self, types: tuple[str, ...], chosen: bool) -> int:

@@ -1,11 +1,11 @@
 """Reads the load of the autoscaled pools from the scoreboard and from the keeper's note, and resizes the pools."""
 
-import json
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from dtqs.config import PoolSection
+from dtqs.due_note import DueNote
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.scaling import Load, Scaler
@@ -26,6 +26,8 @@ class Autoscaling:
         self._due: dict[str, int] = {}
         self._counted_at = self._note_at = float("-inf")
         self._next_at = 0.0
+        self._damaged_at: float | None = None
+        self._is_logged = False
 
     def limits(self, pool: str) -> tuple[int, int] | None:
         """Return the least and the most workers of an autoscaled pool."""
@@ -84,11 +86,16 @@ class Autoscaling:
                 self._scalers[pool].served(tasks, seconds)
 
     def _read_due(self, now: float) -> None:
-        """Read the keeper's note. A torn or old one changes nothing."""
-        try:
-            note = json.loads(self._channels.keepers_note())
-            at, due = float(note["at"]), {str(pool): int(count) for pool, count in note["due"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
+        """Read the keeper's note. A torn or old one changes nothing. One that stays damaged is logged once."""
+        line = self._channels.keepers_note()
+        note = DueNote.read(line)
+        if note is None and line:
+            self._damaged_at = self._damaged_at or now
+            if now - self._damaged_at >= _STALE_SECONDS and not self._is_logged:
+                self._is_logged = True
+                fields = {"reason": "the keeper's note is damaged", "bytes": len(line), "advice": "restart the service"}
+                logger.error("due tasks are not known, so pools keep their sizes", extra=fields)
             return
-        if at != self._note_at:
-            self._note_at, self._counted_at, self._due = at, now, due
+        self._damaged_at, self._is_logged = None, False
+        if note and note.at != self._note_at:
+            self._note_at, self._counted_at, self._due = note.at, now, dict(note.due)

@@ -5,10 +5,12 @@ import functools
 import mmap
 import os
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from dtqs.due_note import note_bytes
 from dtqs.given_up import GivenUp
-from dtqs.last_words import LINE_BYTES, LastWords, words_bytes
+from dtqs.last_words import LINE_BYTES, LastWords, Note, words_bytes
 from dtqs.scoreboard import Death, Scoreboard, SlotRecord, board_bytes
 from dtqs.supervisor import marks
 from dtqs.supervisor.child import Child
@@ -28,7 +30,8 @@ def records_for(slots: int) -> int:
 def places_of(records: int) -> int:
     """Return how many of these records children may have. The last words of the last two are notes.
 
-    The last one carries the keeper's note for the supervisor, the one before it the supervisor's note for the keeper.
+    The one before the last carries the supervisor's note for the keeper. The last one carried the keeper's note, which
+    has memory of its own now; a keeper from before a reload may still write it.
     """
     return records - 2
 
@@ -52,11 +55,14 @@ _SETTLER_SECONDS = 3600.0
 
 
 class ChildChannels:
-    """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity."""
+    """Scoreboard, marks and last words, made before the first fork. Call `begin` once the node holds its identity.
 
-    def __init__(self, records: int, lock: NodeLock) -> None:
-        self._lock, self._records = lock, records
-        self._scoreboard, self._words = Scoreboard(1), LastWords(1)
+    `pools`: the pools that the keeper's note may name.
+    """
+
+    def __init__(self, records: int, lock: NodeLock, pools: Collection[str] = ()) -> None:
+        self._lock, self._records, self._note_bytes = lock, records, note_bytes(pools)
+        self._scoreboard, self._words, self._note = Scoreboard(1), LastWords(1), Note(0, mmap.mmap(-1, 1))
         self._former: tuple[Death, ...] = ()
         self._given_up = GivenUp()
         self.memory: SharedMemory | None = None
@@ -71,7 +77,7 @@ class ChildChannels:
                 self._records,
                 marks.memory("dtqs scoreboard", board_bytes(self._records)),
                 marks.make(folder, self.boot_id, self._records),
-                marks.memory("dtqs last words", words_bytes(self._records)),
+                marks.memory("dtqs last words", self._words_bytes),
             )
         )
 
@@ -80,16 +86,26 @@ class ChildChannels:
         self.boot_id, self._records = boot_id, memory.slots
         self._former = marks.former(self._lock.folder, boot_id)
         self._map(memory)
-        # the slots begin anew
+        # the slots begin anew, and so do the counts
         self._words.clear(self._records - 2)
+        self._words.clear(self._records - 1)
+        self._note.clear()
 
     def _map(self, memory: SharedMemory) -> None:
         records = memory.slots
         board = mmap.mmap(memory.board, board_bytes(records))
         marked = mmap.mmap(memory.marks, marks.marks_bytes(records))
         self._scoreboard = Scoreboard(records, marked, marks.HEAD_BYTES, board)
-        self._words = LastWords(records, mmap.mmap(memory.words, words_bytes(records)))
+        # a reload may bring more pools; old children keep the part that they have mapped
+        if os.fstat(memory.words).st_size < self._words_bytes:
+            os.ftruncate(memory.words, self._words_bytes)
+        words = mmap.mmap(memory.words, 0)
+        self._words, self._note = LastWords(records, words), Note(records, words)
         self.memory = memory
+
+    @property
+    def _words_bytes(self) -> int:
+        return words_bytes(self._records) + self._note_bytes + 1
 
     def close(self) -> None:
         """Close the descriptors. The memory stays mapped. A new child closes its copies."""
@@ -116,7 +132,7 @@ class ChildChannels:
             wait_seconds=_SETTLER_SECONDS if settler else slot.restart.wait_seconds,
             board=self._scoreboard.records,
             given_up=self._read_given_up,
-            note=functools.partial(self._words.say, self._records - 1),
+            note=self._note.say,
             vouch=self._scoreboard.vouch,
         )
 
@@ -153,4 +169,4 @@ class ChildChannels:
 
     def keepers_note(self) -> str:
         """Return the last note of the keeper, or an empty text."""
-        return self._words.read(self._records - 1)
+        return self._note.read() or self._words.read(self._records - 1)

@@ -66,7 +66,7 @@ class Supervisor:
         self._section, self._lock, self._handover = section, lock, handover
         records = handover.memory["slots"] if handover else records_for(len(specs))
         self._roster = Roster(specs, section, places_of(records), hire)
-        self._channels = ChildChannels(records, lock)
+        self._channels = ChildChannels(records, lock, list(pools or ()))
         self._phase, self._exit_status = Phase.RUNNING, os.EX_OK
         self._reload, self._signals = Reload(section), Signals()
         parts = section, self._roster, self._channels

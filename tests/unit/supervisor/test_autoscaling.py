@@ -1,0 +1,112 @@
+"""The count of due tasks on its way from the keeper to the pools that scale themselves, for any number of pools."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from dtqs.config import PoolSection, SupervisorSection
+from dtqs.due_note import DueNote, note_bytes
+from dtqs.keeper.due import DueTasks
+from dtqs.routes import NO_ROUTES
+from dtqs.store import Store
+from dtqs.supervisor import NodeLock
+from dtqs.supervisor.autoscaling import Autoscaling
+from dtqs.supervisor.channels import ChildChannels, places_of, records_for
+from dtqs.supervisor.roster import Roster
+from dtqs.supervisor.spawn import ChildSpec, ChildStart
+
+SECTION = SupervisorSection()
+POOLS = {f"a-pool-with-a-name-of-some-length-{number}": PoolSection(min=1, max=2) for number in range(100)}
+
+
+def never(start: ChildStart) -> int:
+    raise AssertionError("nothing is forked here")
+
+
+class ManyDue:
+    """Stands for a store with many due tasks of each pool."""
+
+    backlog: Any = property(lambda self: self)
+
+    def count_due(self, most: int, types: tuple[str, ...], chosen: bool) -> int:
+        return 5000
+
+
+class Node:
+    """A keeper and the pools of a node, without processes."""
+
+    def __init__(self, lock: NodeLock, pools: dict[str, PoolSection]) -> None:
+        self.pools, specs = pools, [self._hire(pool, 0) for pool in pools]
+        records = records_for(len(specs))
+        self.roster = Roster(specs, SECTION, places_of(records), self._hire)
+        self.channels = ChildChannels(records, lock, pools)
+        self.scaling = Autoscaling(pools, self.roster, self.channels)
+
+    def _hire(self, pool: str, number: int) -> ChildSpec:
+        return ChildSpec(f"{pool}/{number}", "worker", never)
+
+    def count(self) -> None:
+        """Let the keeper count and leave its note."""
+        start = self.channels.start_of(self.roster.slots[0])
+        DueTasks(cast(Store, ManyDue()), self.pools, NO_ROUTES, start.note).turn()
+
+    def sizes(self) -> set[int]:
+        return {len(self.roster.pool(pool)) for pool in self.pools}
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[NodeLock]:
+    with NodeLock(tmp_path) as held:
+        yield held
+
+
+def test_a_hundred_pools_grow_by_one_note(lock: NodeLock) -> None:
+    node = Node(lock, POOLS)
+    node.channels.begin()
+    node.count()
+    node.scaling.turn(100.0)
+    assert node.sizes() == {2}
+
+
+def test_a_reload_makes_room_for_the_counts_of_more_pools(lock: NodeLock) -> None:
+    before = Node(lock, dict([*POOLS.items()][:1]))
+    before.channels.begin()
+    before.count()
+    memory = before.channels.memory
+    assert memory
+    after = Node(lock, POOLS)
+    after.channels.adopt(before.channels.boot_id, memory)
+    after.scaling.turn(100.0)
+    assert after.sizes() == {1}, "the keeper from before the reload has counted nothing since"
+    after.count()
+    after.scaling.turn(101.0)
+    assert after.sizes() == {2}
+    assert os.fstat(memory.words).st_size > note_bytes(POOLS)
+
+
+def test_a_note_that_stays_damaged_is_logged_once(lock: NodeLock, caplog: pytest.LogCaptureFixture) -> None:
+    node = Node(lock, POOLS)
+    node.channels.begin()
+    node.count()
+    note = node.channels.start_of(node.roster.slots[0]).note
+    whole = node.channels.keepers_note()
+    with caplog.at_level(logging.ERROR):
+        for second in range(60):
+            note(whole[:511])
+            node.scaling.turn(100.0 + second)
+    assert [record.getMessage() for record in caplog.records] == ["due tasks are not known, so pools keep their sizes"]
+    note(whole)
+    node.scaling.turn(160.0)
+    assert node.sizes() == {2}
+
+
+def test_the_room_is_that_of_the_longest_note() -> None:
+    counts = dict.fromkeys(POOLS, 50_000)
+    assert len(DueNote(4e9, counts).line()) <= note_bytes(POOLS)
+    assert DueNote.read(DueNote(4e9, counts).line()) == DueNote(4e9, counts)
+    for damaged in ("", "{", "[]", '{"at": 1}', '{"at": 1, "due": []}', '{"at": 1, "due": {"a": "x"}}'):
+        assert DueNote.read(damaged) is None
