@@ -82,6 +82,16 @@ class FilesUnavailable(TransientError):
     """A file cannot be read, fetched or stored now (full disk, server down). A retry may succeed."""
 
 
+class UploadsFull(TransientError):
+    """An API process receives as many bytes of uploads as `[files] receiving_bytes` allows. A retry may succeed."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        super().__init__(
+            f"this process has no room for the upload beside the others: [files] receiving_bytes = {most_bytes}"
+        )
+
+
 class JailUnavailable(TransientError):
     """This node lacks a part of the jail that `[files] jail = required` demands. Another node may have it."""
 

@@ -25,6 +25,13 @@ class FilesSection(Section):
     )
     roots: tuple[Path, ...] = Field((), description="folders that file: sources may lie below; empty: none")
     max_upload_bytes: int = Field(2 << 30, ge=1, le=1 << 42, description="largest upload in bytes")
+    receiving_bytes: int = Field(
+        0,
+        ge=0,
+        le=1 << 44,
+        description="most bytes of uploads that one API process receives at the same time, at least max_upload_bytes; "
+        "a further upload gets 503, to try again; 0: no limit but the disk",
+    )
     retention_days: float = Field(
         7.0,
         gt=0,
@@ -123,6 +130,12 @@ class FilesSection(Section):
     def uses_s3(self) -> bool:
         """Whether uploads, outputs or sources are in object storage."""
         return self.store == "s3" or bool(self.s3_sources)
+
+    @model_validator(mode="after")
+    def _receives_the_largest_upload(self) -> Self:
+        if 0 < self.receiving_bytes < self.max_upload_bytes:
+            raise ValueError(f"receiving_bytes is below max_upload_bytes, which is {self.max_upload_bytes}")
+        return self
 
     @model_validator(mode="after")
     def _has_the_storages_keys(self) -> Self:

@@ -133,6 +133,23 @@ def test_an_upload_whose_client_goes_away_leaves_no_file(shared: System) -> None
         eventually(lambda: len(stored(shared)) == before, 10, "no file is left")
 
 
+def test_uploads_beyond_the_room_of_a_process_are_refused_until_one_has_ended(system: Factory) -> None:
+    one = system({"files": {"max_upload_bytes": 100_000, "receiving_bytes": 150_000}}, supervisor=False)
+    head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: 100000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2]))) as line:
+        line.sendall(head.encode() + b"x" * 1000)
+        eventually(lambda: stored(one), 10, "the upload has begun")
+        for content in (b"x" * 60_000, iter([b"x" * 60_000])):
+            refused = one.client.post("/files", content=content)
+            assert (refused.status_code, "uploads are on their way" in refused.text) == (503, True)
+            assert int(refused.headers["retry-after"]) > 0
+        assert one.client.post("/files", files={"file": ("a", b"x" * 60_000)}).status_code == 503
+        assert one.client.post("/files", content=b"x" * 50_000).status_code == 201
+        line.sendall(b"x" * 99_000)
+        assert line.recv(12) == b"HTTP/1.1 201"
+    assert one.client.post("/files", content=b"x" * 100_000).status_code == 201
+
+
 def test_an_upload_may_expect_100_continue(shared: System) -> None:
     port = int(shared.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:

@@ -81,6 +81,11 @@ def _change_ini(documents: Sequence[Document]) -> None:
     data["dtqs.ini"] = data["dtqs.ini"].replace("timeout_seconds", "time_out_seconds", 1)
 
 
+def _change_files(documents: Sequence[Document], line: str) -> None:
+    data = next(one for one in of_kind(documents, "ConfigMap"))["data"]
+    data["dtqs.ini"] = re.sub("receiving_bytes = .*", line, data["dtqs.ini"])
+
+
 def _service(documents: Sequence[Document]) -> Document:
     return next(one for one in of_kind(documents, "Service") if one["metadata"]["name"] == "dtqs-api")
 
@@ -106,6 +111,14 @@ CHANGES: dict[str, tuple[Change, str]] = {
         "dtqs health --alive: No such option",
     ),
     "wrong key": (_change_ini, "time_out_seconds: no such key"),
+    "unbounded uploads": (
+        lambda all_: _change_files(all_, "receiving_bytes = 0"),
+        "dtqs-api: uploads of 0 bytes have no room in the volume state",
+    ),
+    "too many uploads": (
+        lambda all_: _change_files(all_, "receiving_bytes = 3221225472"),
+        "dtqs-api: uploads of 6442450944 bytes have no room in the volume state",
+    ),
     "wrong port": (
         lambda all_: main_container(worker(all_, "dtqs-api"))["ports"][0].update(containerPort=80),
         "dtqs-api: its port is not the image's",

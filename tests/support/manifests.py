@@ -24,6 +24,8 @@ KUBE = ROOT / "kube"
 OVERLAYS = sorted(path.name for path in (KUBE / "overlays").iterdir())
 Document = dict[str, Any]
 SECRETS = "/run/secrets/dtqs"
+_ROOM_BYTES = 256 << 20
+"""Room for logs and the node's own files."""
 _WORKLOADS = ("Deployment", "Job", "StatefulSet")
 
 
@@ -169,10 +171,29 @@ def _configuration(documents: Sequence[Document], folder: Path) -> Iterator[str]
             yield f"{name}: the grace period is below {needed:g} s and 5 s of room"
         if container["args"] == ["supervisor"]:
             yield from _pool(name, config)
+        if container["args"] == ["api"] and config.files.store == "s3":
+            yield from _uploads(name, config, pod, container)
         ports = {port["containerPort"] for port in container.get("ports", ())}
         wanted = config.api.port if container["args"] == ["api"] else int(config.metrics.listen.rpartition(":")[2])
         if ports != {wanted}:
             yield f"{name}: ports {ports}, but the configuration has {wanted}"
+
+
+def _uploads(name: str, config: Config, pod: Document, container: Document) -> Iterator[str]:
+    """Uploads on their way must not fill a volume whose overflow evicts the pod."""
+    mounts = {Path(mount["mountPath"]): mount["name"] for mount in container["volumeMounts"]}
+    where = next(mounts[path] for path in (config.files.directory, *config.files.directory.parents) if path in mounts)
+    limits = {one["name"]: _bytes(one["emptyDir"]["sizeLimit"]) for one in pod["volumes"] if "emptyDir" in one}
+    if where in limits:
+        most = config.api.workers * config.files.receiving_bytes
+        if not 0 < most <= limits[where] - _ROOM_BYTES:
+            yield f"{name}: uploads of {most} bytes have no room in the volume {where}"
+        if sum(limits.values()) + _ROOM_BYTES > _bytes(container["resources"]["limits"]["ephemeral-storage"]):
+            yield f"{name}: the volumes have no room in its limit of ephemeral-storage"
+
+
+def _bytes(quantity: str) -> int:
+    return int(quantity[:-2]) << {"Mi": 20, "Gi": 30}[quantity[-2:]]
 
 
 def _pool(name: str, config: Config) -> Iterator[str]:

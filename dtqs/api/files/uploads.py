@@ -11,12 +11,14 @@ from falcon.media.multipart import MultipartForm, MultipartParseError, Multipart
 from falcon.util.reader import BufferedReader
 
 from dtqs.api.access.auth import Auth, Caller
+from dtqs.api.files.upload_room import UploadRoom, UploadShare
 from dtqs.api.http.answer import answer
 from dtqs.api.http.body import checked_length, close_connection, pieces
 from dtqs.api.http.disk import in_thread
 from dtqs.api.http.names import name_of, safe_name
 from dtqs.api.http.query import Query
 from dtqs.api.submit.task_links import Links
+from dtqs.config import FilesSection
 from dtqs.errors import Invalid, Problem
 from dtqs.files import FileSpace, PendingFile, TooLarge
 from dtqs.store.file_rows import FileRows
@@ -34,14 +36,9 @@ _SMALL_BYTES = 64 << 10
 
 
 class Uploads:
-    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, max_upload_bytes: int) -> None:
-        self._auth, self._space, self._rows, self._links, self._max_upload_bytes = (
-            auth,
-            space,
-            rows,
-            links,
-            max_upload_bytes,
-        )
+    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, section: FilesSection) -> None:
+        self._auth, self._space, self._rows, self._links = auth, space, rows, links
+        self._max_upload_bytes, self._room = section.max_upload_bytes, UploadRoom(section.receiving_bytes)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         try:
@@ -72,16 +69,17 @@ class Uploads:
         """Store the body. Nothing stays if the client leaves. Raises TooLarge, HTTPError, Invalid, TransientError."""
         query = Query(req, ("name",))
         query.check()
-        if (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data":
-            checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES)
-            return self._receive_form(req, limit_bytes)
-        checked_length(req, limit_bytes)
-        name = query.first("name") or name_of(req.get_header("Content-Disposition"))
-        with self._space.new_upload() as pending:
-            _write(pending, pieces(req, limit_bytes))
-            return _commit(pending, safe_name(name), self._space.over_network)
+        is_form = (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data"
+        length = checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES if is_form else limit_bytes)
+        with self._room.taken(length, limit_bytes) as share:
+            if is_form:
+                return self._receive_form(req, limit_bytes, share)
+            name = query.first("name") or name_of(req.get_header("Content-Disposition"))
+            with self._space.new_upload() as pending:
+                _write(pending, pieces(req, limit_bytes), share)
+                return _commit(pending, safe_name(name), self._space.over_network)
 
-    def _receive_form(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
+    def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare) -> OutputFile:
         received: OutputFile | None = None
         with self._space.new_upload() as pending:
             for part in _form(req, limit_bytes + FORM_OVERHEAD_BYTES):
@@ -90,7 +88,8 @@ class Uploads:
                     raise Invalid(
                         [Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")]
                     )
-                _write(pending, iter(lambda part=part: part.stream.read(_PIECE_BYTES), b""))  # type: ignore[misc]
+                body = iter(lambda part=part: part.stream.read(_PIECE_BYTES), b"")  # type: ignore[misc]
+                _write(pending, body, share)
                 if pending.size_bytes > limit_bytes:
                     raise TooLarge("upload", limit_bytes)
                 received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
@@ -140,8 +139,9 @@ def _filename(part: Any) -> str | None:
     return name
 
 
-def _write(pending: PendingFile, body: Iterator[bytes]) -> None:
+def _write(pending: PendingFile, body: Iterator[bytes], share: UploadShare) -> None:
     for piece in body:
+        share.cover(pending.size_bytes + len(piece))
         if len(piece) <= _SMALL_BYTES:
             pending.write(piece)
         else:

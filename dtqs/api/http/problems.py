@@ -21,6 +21,7 @@ from dtqs.errors import (
     StoreUnavailable,
     TooManyRequests,
     TransientError,
+    UploadsFull,
 )
 from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
@@ -30,6 +31,7 @@ _REASONS = {
     StoreUnavailable: "PostgreSQL cannot be reached, or is too slow,",
     BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",
     ExaminerBusy: "the process that examines large bodies is too busy",
+    UploadsFull: "too many bytes of uploads are on their way",
     FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
 }
 

@@ -101,7 +101,7 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations))
     retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links)
     app.add_route("/tasks/{task_id}/retry", retry)
-    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files.max_upload_bytes))
+    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))

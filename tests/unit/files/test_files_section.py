@@ -31,6 +31,7 @@ def problems(tmp_path: Path, keys: str) -> str:
         "store = s3\ns3_bucket = dtqs\ns3_sources = pictures\n",
         "fetch_ports = 80, 8080\nfetch_allow_hosts = 10.0.0.0/8, ::1, 192.0.2.1, *.internal, host_1.internal\n",
         "fetch_ports =\n",
+        "max_upload_bytes = 10\nreceiving_bytes = 10\n",
     ],
 )
 def test_consistent_settings_are_accepted(tmp_path: Path, keys: str) -> None:
@@ -73,3 +74,9 @@ def test_the_secret_may_be_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
     assert section.s3_secret_key is not None
     assert section.s3_secret_key.get_secret_value() == "hidden"
     assert "hidden" not in repr(section)
+
+
+def test_a_process_must_have_room_for_the_largest_upload(tmp_path: Path) -> None:
+    assert "receiving_bytes is below max_upload_bytes, which is 11" in problems(
+        tmp_path, "max_upload_bytes = 11\nreceiving_bytes = 10\n"
+    )
