@@ -119,7 +119,9 @@ def test_a_file_that_cannot_be_read_and_a_wrong_value_are_named(
     said = check("supervisor", False, str(file))[1]
     assert said.endswith(f"; the configuration file {file} cannot be read: No such file or directory")
     file.write_bytes(b"[api]\nhost = \xff\n")
+    monkeypatch.setenv("DTQS_API_PORT", "2")  # an API may run on this machine's 8080
     assert check("api", False, str(file))[1].endswith(f"{file} cannot be read: it is not UTF-8")
+    monkeypatch.delenv("DTQS_API_PORT")
     for port in ("x", "0", "65536", "9" * 5000):
         file.write_text(f"[api]\nport = {port}\n", encoding="utf-8")
         well, said = check("api", False, str(file))
