@@ -11,6 +11,7 @@ from dtqs.api.http.strict import TooDear
 from dtqs.api.submit import bound
 from dtqs.api.submit.bound import ADDRESSES_BEYOND_ASCII, MEMBERS, OBJECTS, PAYLOAD_CHARACTERS, SLOW_BYTES, LoopBound
 from dtqs.api.submit.ceilings import SubmitLimits
+from dtqs.api.submit.envelope import ARRAY_LIMIT
 from dtqs.api.submit.examine import INLINE_BYTES, Examiner, Inline, Judged, SubmittedBody
 from dtqs.api.submit.intake import Examined, Intake
 from dtqs.config import LimitsSection, load
@@ -76,6 +77,17 @@ def test_an_array_of_wrong_envelopes_is_given_up_after_some_problems(intake: Int
     with pytest.raises(Invalid) as caught:
         intake.examine([{"task_type": "echo", "payload": {}, "priority": 99}] * 1000, [], None)
     assert PROBLEMS_LIMIT < len(caught.value.problems) <= 2 * PROBLEMS_LIMIT
+
+
+def test_an_array_that_is_too_long_is_refused_without_a_look_at_its_payloads(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[object] = []
+    monkeypatch.setattr(intake, "_check", lambda *arguments: checked.append(arguments))
+    with pytest.raises(Invalid, match=f"1 to {ARRAY_LIMIT} tasks") as caught:
+        intake.examine([{"task_type": "echo", "payload": {}}] * (ARRAY_LIMIT + 1), [], None)
+    assert [problem.field for problem in caught.value.problems] == ["body"]
+    assert not checked
 
 
 def test_a_list_that_is_too_long_is_one_problem(intake: Intake) -> None:
