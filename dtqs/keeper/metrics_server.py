@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
 
 from dtqs.deadline import Deadline, Stop
-from dtqs.metrics.page import Paced
+from dtqs.metrics.page import Paced, encoder_for
 
 logger = logging.getLogger(__name__)
 CLIENT_SECONDS = 2.0
@@ -76,7 +75,7 @@ class MetricsServer:
         if words[1].partition("?")[0] != "/metrics":
             return _response("404 Not Found", "text/plain", b"only /metrics is served here\n")
         accepts = [line.partition(":")[2].strip() for line in rest.split("\r\n") if line.lower().startswith("accept:")]
-        encode, media_type = choose_encoder(", ".join(accepts))
+        encode, media_type = encoder_for(", ".join(accepts))
         text = encode(Paced(self._families()))
         return _response("200 OK", media_type, text, is_head=words[0] == "HEAD")
 

@@ -56,7 +56,7 @@ class MetricsPage:
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its media type. Raises Crowded."""
-        encode, media_type = choose_encoder(accept)
+        encode, media_type = encoder_for(accept)
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise Crowded
         try:
@@ -92,3 +92,11 @@ class Paced:
         for family in self._found:
             self._pause()
             yield family
+
+
+def encoder_for(accept: str) -> tuple[Callable[[Paced], bytes], str]:
+    """Return the encoder and the media type for an Accept header: plain text for a version that is no number."""
+    try:
+        return choose_encoder(accept)
+    except TypeError:  # prometheus_client compares the text of `version=x` with a number
+        return choose_encoder("")

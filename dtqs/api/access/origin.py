@@ -68,9 +68,17 @@ def refuse_foreign(req: falcon.Request, is_browser: bool) -> None:
     if site is not None:
         ours = site == "same-origin"
     elif origin is not None:
-        ours = urlsplit(origin).netloc == req.get_header("Host")
+        ours = _is_of_host(origin, req.get_header("Host"))
     else:
         ours = not is_browser
     if not ours:
         how = "with a session" if is_browser else "without an API key"
         raise falcon.HTTPForbidden(description=f"a page of another site may not do this {how}; use an API key")
+
+
+def _is_of_host(origin: str, host: str | None) -> bool:
+    """Tell whether an Origin header names this host. `http://[` is no URL, and so no origin of ours."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False

@@ -51,6 +51,8 @@ def test_it_serves_metrics_and_nothing_else_beside_silent_clients(port: int) -> 
     assert 'dtqs_node_build{version="1"} 1.0\n' in answer.text
     assert answer.text.endswith("# EOF\n")
     assert httpx.get(f"{url}/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+    odd = httpx.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text; version=x"})
+    assert odd.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert [httpx.get(f"{url}/").status_code, httpx.post(f"{url}/metrics").status_code] == [404, 405]
 
 
