@@ -23,8 +23,9 @@ _DIGITS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 _LONG_NUMBER = b"0" * 19
 _BEYOND = INTEGER_MAX + 1
 _DECIMALS = bytes(48 if 48 <= byte <= 57 or byte == 46 else 32 for byte in range(256))
-_LONG_DECIMAL = b"0" * 18
-_DECIMAL = re.compile(rb"[0-9.]{18,}(?:[eE][+-]?[0-9]+)?")
+_LONG_DECIMAL = b"0" * 16
+"""A float carries all numbers of 15 digits. A point counts as a digit here, since 16 digits may have none: 16e-15."""
+_DECIMAL = re.compile(rb"[0-9.]{%d,}(?:[eE][+-]?[0-9]+)?" % len(_LONG_DECIMAL))
 _SMALL = re.compile(rb"[eE]-[0-9]{3}")
 _NEGATIVE_ZERO = re.compile(rb"-0(?=[\],}\s]|\Z)")
 
@@ -85,8 +86,8 @@ def _keeps_decimals(body: bytes) -> bool:
 
 
 def _is_kept(text: str) -> bool:
-    """Tell whether a float carries this decimal number. Other tests cover whole numbers."""
-    return text.isdigit() or (text.count(".") <= 1 and is_carried(text))
+    """Tell whether a float carries this decimal number. Other tests cover whole numbers, and two points are text."""
+    return text.isdigit() or text.count(".") > 1 or is_carried(text)
 
 
 def _too_deep() -> Invalid:

@@ -1,12 +1,14 @@
 """Strict JSON: a value that cannot be stored is refused, and the quick checks never hide one."""
 
 import json
+import sys
+from decimal import Context, Decimal
 from typing import Any
 
 import falcon
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dtqs.api.http.strict import decode
@@ -22,6 +24,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=15,
 )
+
+DECIMALS = st.builds(
+    lambda sign, digits, zeros, at, exponent: f"{sign}{_with_point(zeros + digits, at)}{exponent}",
+    st.sampled_from(["", "-"]),
+    st.from_regex(r"[1-9][0-9]{0,19}", fullmatch=True) | st.from_regex(r"9[0-9]{14,16}", fullmatch=True),
+    st.sampled_from(["", "", "00000"]),
+    st.integers(1, 20),
+    st.just("") | st.builds("{}{}".format, st.sampled_from(["e", "E", "e+", "e-"]), st.integers(0, 330)),
+)
+"""Decimal numbers as JSON writes them, most with about as many digits as a float carries."""
+
+
+def _with_point(digits: str, at: int) -> str:
+    whole, part = digits[:at].lstrip("0") or "0", digits[at:]
+    return f"{whole}.{part}" if part else whole
 
 
 def problems(body: str) -> dict[str, str]:
@@ -61,6 +78,10 @@ def test_a_duplicate_key_is_always_found(around: Any, key: str, first: Any, seco
         ('{"\\u0061": 1, "a": 2}', "a"),
         ('{"a": 1, "a": "\\u003a"}', "a"),
         ('{"x\\u003a": {"a": 1, "a": 2}}', "x:.a"),
+        ('{"x":9.000000000000001}', "x"),
+        ('{"a": 9999999999999.999}', "a"),
+        ("[90071992547409.93]", "[0]"),
+        ("[9000000000000001e-15]", "[0]"),
     ],
 )
 def test_a_fault_is_reported_at_its_field(body: str, field: str) -> None:
@@ -113,6 +134,33 @@ def test_many_faults_are_reported_quickly() -> None:
 def test_numbers_are_kept_as_they_were_sent(body: str) -> None:
     value, wrong = decode(body.encode())
     assert (json.dumps(value), wrong) == (json.dumps(json.loads(body)), [])
+
+
+@given(DECIMALS)
+@example("9.000000000000001")
+@example("9000000000000001e-15")
+@example("900000000000001.9")
+@example("123456789012345e-330")
+def test_an_accepted_number_comes_back_with_its_value(text: str) -> None:
+    """A text with all digits of a float, also more than it needs, comes back in the short form: it is its value."""
+    assume(text != "-0")
+    try:
+        (value,), wrong = decode(f"[{text}]".encode())
+    except falcon.HTTPBadRequest:  # above the largest float
+        assume(False)
+    sent, shortest = Decimal(text), Decimal(orjson.dumps(value).decode())
+    if not isinstance(value, float):
+        assert wrong or shortest == sent
+        return
+    digits = max(1, len(text.lower().partition("e")[0].replace(".", "").strip("-0")))
+    is_own = Context(prec=digits).create_decimal_from_float(value) == sent
+    assert (shortest == sent or is_own) is not bool(wrong)
+    if wrong:
+        assert digits > 15 or abs(value) < sys.float_info.min
+
+
+def test_text_with_many_points_is_no_number() -> None:
+    assert decode(b'["1. Title ................................ 1", "1.22.333.4444.55555"]', slow_bytes=0)[1] == []
 
 
 def test_a_duplicate_key_whose_first_value_is_nested_a_thousand_deep_is_refused() -> None:
