@@ -4,8 +4,8 @@ Measured with bench/streams.py on a loaded machine: PostgreSQL spends 124 to 158
 All run in greenlets of one process, so code between two waits needs no lock.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 
 import gevent
 from gevent.event import AsyncResult
@@ -16,17 +16,21 @@ from dtqs.task import TaskRecord
 
 READERS = 2
 """Reads in flight at the same time: a large record must not hold up all openings."""
+WAITING_LIMIT = 20_000
 
 Read = Callable[[Sequence[str]], list[TaskRecord]]
 
 
 class SharedReads:
-    """`read` returns the tasks that exist; `patience_seconds` is the longest wait for a turn."""
+    """`read` returns the tasks that exist; `patience_seconds` is the longest wait for a turn.
+
+    When the store is away, all that wait hear it at once: each further read would wait for the store, too.
+    """
 
     def __init__(self, read: Read, patience_seconds: float) -> None:
         self._read, self._patience = read, patience_seconds
         self._reading = 0
-        self._waiting: deque[tuple[str, AsyncResult]] = deque()
+        self._waiting: OrderedDict[AsyncResult, str] = OrderedDict()
 
     def task(self, task_id: str, owner: str | None) -> TaskRecord | None:
         """Return a task of this owner (None: of anybody), or None if it does not exist. Raises StoreUnavailable."""
@@ -37,16 +41,23 @@ class SharedReads:
         self._reading += 1
         try:
             return next(iter(self._read([task_id])), None)
+        except StoreUnavailable as error:
+            self._refuse_waiting(error)
+            raise
         finally:
             self._end_reading()
 
     def _together(self, task_id: str) -> TaskRecord | None:
+        if len(self._waiting) >= WAITING_LIMIT:
+            raise _too_many()
         result = AsyncResult()
-        self._waiting.append((task_id, result))
+        self._waiting[result] = task_id
         try:
-            task: TaskRecord | None = result.get(timeout=self._patience)
-        except gevent.Timeout:
-            raise StoreUnavailable("too many streams wait to be opened") from None
+            with gevent.Timeout(self._patience, _too_many()):
+                task: TaskRecord | None = result.get()
+        finally:
+            # after a timeout or a kill nobody wants the task: the next read must serve those that still wait
+            self._waiting.pop(result, None)
         return task
 
     def _end_reading(self) -> None:
@@ -59,21 +70,21 @@ class SharedReads:
     def _read_waiting(self) -> None:
         try:
             while self._waiting:
-                self._read_group([self._waiting.popleft() for _ in range(min(FEW_TASKS, len(self._waiting)))])
+                self._read_group([self._waiting.popitem(last=False) for _ in range(min(FEW_TASKS, len(self._waiting)))])
         finally:
             self._reading -= 1
 
-    def _read_group(self, group: Sequence[tuple[str, AsyncResult]]) -> None:
+    def _read_group(self, group: Sequence[tuple[AsyncResult, str]]) -> None:
         try:
-            found = {task.task_id: task for task in self._read([task_id for task_id, _ in group])}
+            found = {task.task_id: task for task in self._read([task_id for _, task_id in group])}
         except StoreUnavailable as error:
-            for _, result in group:
-                result.set_exception(StoreUnavailable(str(error)))
+            _refuse((result for result, _ in group), error)
+            self._refuse_waiting(error)
         except Exception:  # one record cannot be read: only its own stream fails
-            for task_id, result in group:
+            for result, task_id in group:
                 self._read_one(task_id, result)
         else:
-            for task_id, result in group:
+            for result, task_id in group:
                 result.set(found.get(task_id))
 
     def _read_one(self, task_id: str, result: AsyncResult) -> None:
@@ -81,3 +92,16 @@ class SharedReads:
             result.set(next(iter(self._read([task_id])), None))
         except Exception as error:
             result.set_exception(error)
+
+    def _refuse_waiting(self, error: StoreUnavailable) -> None:
+        waiting, self._waiting = self._waiting, OrderedDict()
+        _refuse(waiting, error)
+
+
+def _refuse(results: Iterable[AsyncResult], error: StoreUnavailable) -> None:
+    for result in results:
+        result.set_exception(StoreUnavailable(str(error)))
+
+
+def _too_many() -> StoreUnavailable:
+    return StoreUnavailable("too many streams wait to be opened")

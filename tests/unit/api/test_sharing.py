@@ -133,3 +133,50 @@ def test_a_killed_request_leaves_the_turn_to_others() -> None:
     table.may_go_on.set()
     gevent.joinall(greenlets, SECONDS)
     assert greenlets[READERS].value == record(wanted[READERS])
+
+
+def test_a_stream_that_has_given_up_is_not_read() -> None:
+    wanted = names(READERS + 1)
+    table = Table(*map(record, wanted))
+    shared = SharedReads(table.read, 0.5)
+    held = opening(shared, *wanted[:READERS])
+    late = opening(shared, *["late"] * 3 * FEW_TASKS)
+    gevent.joinall(late, SECONDS)
+    assert all(isinstance(one.exception, StoreUnavailable) for one in late)
+    waiting = opening(shared, wanted[-1])
+    table.may_go_on.set()
+    gevent.joinall([*held, *waiting], SECONDS)
+    assert waiting[0].value == record(wanted[-1])
+    assert table.reads == [[task_id] for task_id in wanted]
+
+
+def test_a_killed_stream_that_waits_is_not_read() -> None:
+    wanted = names(READERS + 2)
+    table = Table(*map(record, wanted))
+    greenlets = opening(SharedReads(table.read, SECONDS), *wanted)
+    greenlets[READERS].kill()
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert table.reads[READERS:] == [[wanted[-1]]]
+
+
+def test_one_failed_read_tells_all_waiting_streams_that_the_store_is_away() -> None:
+    table = Table()
+    table.is_away = True
+    greenlets = opening(SharedReads(table.read, SECONDS), *names(READERS + 5 * FEW_TASKS))
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert all(isinstance(one.exception, StoreUnavailable) for one in greenlets)
+    assert len(table.reads) == READERS
+
+
+def test_the_streams_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dtqs.api.stream.sharing.WAITING_LIMIT", 2)
+    table = Table()
+    shared = SharedReads(table.read, SECONDS)
+    greenlets = opening(shared, *names(READERS + 2))
+    with pytest.raises(StoreUnavailable, match="too many streams"):
+        shared.task("one more", None)
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert [one.exception for one in greenlets] == [None] * len(greenlets)
