@@ -32,7 +32,7 @@ class ReadsBeforeTheEnd(Reads):
 
 def opened(reads: Reads, task_ids: Sequence[str], seen: dict[str, int]) -> tuple[Hub, Watcher]:
     """Begin a stream; its hub does not read by itself for an hour."""
-    hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids}, lambda: None)
+    hub, watcher = Hub(reads, 3600), Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids})
     hub.add(watcher)
     begin(reads, hub, watcher, seen, task_ids, look(reads, task_ids, None))
     hub.ready(watcher)

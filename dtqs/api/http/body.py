@@ -14,9 +14,9 @@ RESPONSE = "dtqs.response"
 CLIENT_SECONDS = 30.0
 """Longest time without progress of a body or an answer. Streams have a limit of their own."""
 SLOWEST_BYTES = 16 << 10
-"""A body may take CLIENT_SECONDS, and a second for each 16 KiB. Sent byte by byte, it would otherwise never end."""
+"""A body, and an answer, may take CLIENT_SECONDS, and a second for each 16 KiB. Byte by byte, it would never end."""
 ANSWER_PIECE_BYTES = 256 << 10
-"""Size of the pieces of an answer. Each has the full time limit, so a slow client does not look stuck."""
+"""Size of the pieces of an answer. The server joins its head with the first one, and must not copy a long answer."""
 _PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
 READ_BYTES = 128 << 10
 """Most bytes that are read from a connection at once. So no more of a body waits to be taken."""
@@ -31,7 +31,7 @@ class ArrivedBody(io.BytesIO):
 
 
 def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
-    """Set the time limit of each read from the client and each send to it. None removes it."""
+    """Set the time limit of reads from the client and of sends to it, which begins anew. None removes it."""
     connection = environ.get(_SOCKET)
     if connection is not None:
         connection.settimeout(seconds)

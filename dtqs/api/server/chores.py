@@ -1,7 +1,7 @@
 """The periodic chores of an API process.
 
-It puts hints off, checks the schema, learns the key of the events, writes its totals, refuses submits that have waited
-too long, and cuts stalled clients.
+It puts hints off, checks the schema, learns the key of the events, writes its totals, and refuses submits that have
+waited too long.
 """
 
 import logging
@@ -12,7 +12,6 @@ from collections.abc import Callable
 import gevent
 
 from dtqs.api.fitness import Fitness
-from dtqs.api.stream.client_socket import STALLED_SECONDS
 from dtqs.api.stream.freed_memory import FreedMemory
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.gather import Gather
@@ -90,15 +89,14 @@ class Chores:
                 count_at = time.monotonic() + self._heartbeat_seconds
 
     def _keep_order(self) -> None:
-        """Refuse and cut, in a greenlet of its own: it must go on while the store is away."""
+        """Refuse late submits and free memory, in a greenlet of its own: it must go on while the store is away."""
         while True:
             gevent.sleep(_TURN_SECONDS)
             try:
                 self._gather.expire()
-                self._hub.cut_stalled(STALLED_SECONDS)
                 self._freed_memory.turn(self._hub.count)
-            except Exception:  # a failed turn must not be the last: stalled clients would stay
-                logger.exception("a turn of refusing and cutting failed")
+            except Exception:  # a failed turn must not be the last: late submits would wait on
+                logger.exception("a turn of refusing late submits failed")
 
     def _put_off(self) -> None:
         if self._fitness.refusal is not None:

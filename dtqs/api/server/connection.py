@@ -15,6 +15,7 @@ from gunicorn.http.errors import LimitRequestHeaders, ParseException
 
 from dtqs.api.http.body import READ_BYTES, is_mostly_framing
 from dtqs.api.server.gunicorn_private import swap_must_close
+from dtqs.api.server.sending import Sender
 
 _PLAIN_BYTES = 16 << 10
 """A plain request that comes in one piece is read at once up to this size."""
@@ -44,7 +45,8 @@ class Connection:
         self._peer, self._head_seconds = peer, head_seconds
         self.plain: Callable[[bytes], bytes | None] | None = None
         """Serves a plain request at the start of the data, and returns the bytes behind it; None: it is not plain."""
-        self.sendall = peer.sendall
+        sender = Sender(peer)
+        self.sendall, self.settimeout = sender.sendall, sender.settimeout
         self.answered = False
         """Set after the first wait for a request."""
         self.wait: Wait | None = None

@@ -1,8 +1,6 @@
 """The client's side of a stream: its socket, its headers, and how long it may stall."""
 
 import select
-import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +8,13 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 STALLED_SECONDS = 60.0
-"""The API cuts off a client that takes nothing for this time. The client resumes where it was."""
+"""A stream's client that takes nothing for this time is cut off. It resumes where it was."""
 _READABLE = 1
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
 class ClientSocket:
-    """The client's connection, seen from beside the server: whether the client has left, and a way to cut it off."""
+    """The client's connection, seen from beside the server: whether the client has left, and its time limits."""
 
     def __init__(self, connection: Any) -> None:
         self._connection, self._watch, self.gone = connection, None, False
@@ -45,10 +43,10 @@ class ClientSocket:
             self._watch.close()
             self._watch = None
 
-    def cut(self) -> None:
+    def allow_time(self) -> None:
+        """Begin the client's time limits anew, for the next part of the stream. Only sends count against them."""
         if self._connection is not None:
-            with suppress(OSError):
-                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.settimeout(STALLED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

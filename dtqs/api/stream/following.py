@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.http.body import close_connection, forget_body, wait_for_client
-from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
+from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import accepted, of_status, retry
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.opening import begin, look
@@ -91,7 +91,7 @@ class FollowedSubmit:
 
     def watch(self, task_ids: Sequence[str]) -> None:
         self._task_ids = list(task_ids)
-        self._watcher = Watcher(dict.fromkeys(task_ids, 0), self._line.cut)
+        self._watcher = Watcher(dict.fromkeys(task_ids, 0))
         self._hub.add(self._watcher)
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class FollowedSubmit:
             resp.stream = [retry(self._pace.retry_seconds) + opening]
         else:
             resp.stream = Stream(self._hub, self._watcher, self._line, self._task_ids, {}, self._pace, opening)
-        wait_for_client(self._req.env, None)
+        wait_for_client(self._req.env, STALLED_SECONDS)
         close_connection(self._req)
 
     def _wait(self, resp: falcon.Response, watcher: Watcher, seconds: int) -> None:

@@ -82,11 +82,6 @@ class Hub:
         """Give a stream the final event of one of its tasks, once."""
         self._registry.finish(watcher, frame)
 
-    def cut_stalled(self, limit_seconds: float) -> None:
-        """Cut the connections of clients that have taken nothing for this time."""
-        for watcher in self._registry.stalled(limit_seconds):
-            watcher.cut()
-
     def on_events(self, events: list[TaskEvent]) -> None:
         """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
         news: list[str] = []

@@ -1,7 +1,6 @@
 """The streams of one process, the tasks that they watch, and the tasks with news."""
 
-import time
-from collections.abc import Iterable, KeysView, Sequence
+from collections.abc import Iterable, KeysView
 
 from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.watcher import Watcher
@@ -76,11 +75,6 @@ class Registry:
     def end_streams(self) -> None:
         for watcher in list(self._all):
             watcher.leave()
-
-    def stalled(self, limit_seconds: float) -> Sequence[Watcher]:
-        """Return the streams whose clients have taken nothing for this time."""
-        oldest = time.monotonic() - limit_seconds
-        return [one for one in self._all if one.sending_since and one.sending_since < oldest]
 
     def _unwatch(self, watcher: Watcher, task_id: str) -> None:
         watchers = self._by_task.get(task_id)

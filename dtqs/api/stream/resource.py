@@ -3,7 +3,6 @@
 opening.py chooses the first events, hub.py the later ones.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 
 import falcon
@@ -13,7 +12,7 @@ from dtqs.api.access.auth import Auth
 from dtqs.api.access.tickets import Tickets
 from dtqs.api.http.body import close_connection, wait_for_client
 from dtqs.api.http.query import Query, checked_id
-from dtqs.api.stream.client_socket import HEADERS, ClientSocket, StreamPace
+from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import HEARTBEAT, encode, retry
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.opening import TaskNow, begin, look
@@ -55,7 +54,7 @@ class Sse:
             resp.stream = [retry(self._section.sse_retry_seconds)]
         resp.content_type = "text/event-stream"
         resp.set_headers(HEADERS)
-        wait_for_client(req.env, None)  # a stream's client may be slow for longer: see STALLED_SECONDS
+        wait_for_client(req.env, STALLED_SECONDS)
         close_connection(req)
 
     def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> str | None:
@@ -76,9 +75,7 @@ class Sse:
         if self._hub.closing or self._hub.count >= self._section.max_streams:
             return iter([retry(self._section.sse_retry_seconds)])
         line = ClientSocket(req.env.get("gunicorn.socket"))
-        watcher = Watcher(
-            {task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}, line.cut
-        )
+        watcher = Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED})
         stream = Stream(
             self._hub,
             watcher,
@@ -128,10 +125,8 @@ class Stream:
         return self
 
     def __next__(self) -> bytes:
-        self._watcher.sending_since = None
-        chunk = self._first_chunk() if not self._begun else self._next_chunk()
-        self._watcher.sending_since = time.monotonic()
-        return chunk
+        self._line.allow_time()
+        return self._first_chunk() if not self._begun else self._next_chunk()
 
     def close(self) -> None:
         """Leave the hub. The server calls it however the stream ends. Safe to call twice."""

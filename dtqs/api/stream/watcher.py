@@ -4,7 +4,6 @@ The database is the buffer of a stream: a stream without room is marked as behin
 """
 
 from collections import deque
-from collections.abc import Callable
 
 from gevent.event import Event as Wake
 
@@ -16,14 +15,10 @@ QUEUE_BYTES = 8 << 20
 
 
 class Watcher:
-    """One stream. `positions` maps each task without its final event to the last log id in the queue.
+    """One stream. `positions` maps each task without its final event to the last log id in the queue."""
 
-    `cut` closes the client's connection.
-    """
-
-    def __init__(self, positions: dict[str, int], cut: Callable[[], None]) -> None:
-        self.positions, self.cut = positions, cut
-        self.sending_since: float | None = None
+    def __init__(self, positions: dict[str, int]) -> None:
+        self.positions = positions
         self.queue: deque[StreamFrame] = deque()
         self.queued_bytes = 0
         self.wake = Wake()

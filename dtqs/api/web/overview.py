@@ -74,6 +74,7 @@ class Readings:
         return self
 
     def __next__(self) -> bytes:
+        self._line.allow_time()
         if not self._begun:
             self._begun = True
             return (

@@ -1,0 +1,60 @@
+"""Sends to a client as fast as it reads, within two limits: without progress, and below SLOWEST_BYTES a second.
+
+gevent's `sendall` limits the whole call, so a steady but slow reader would lose a long answer.
+"""
+
+import errno
+import logging
+import time
+from typing import Any
+
+from dtqs.api.http.body import SLOWEST_BYTES
+
+logger = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends to one client. A call of `settimeout` begins both limits anew.
+
+    A client may take nothing for this time. It may also be this much behind SLOWEST_BYTES a second: if it read byte by
+    byte, it would otherwise hold the memory of an answer without end.
+    """
+
+    __slots__ = ("_left", "_peer", "_seconds")
+
+    def __init__(self, peer: Any) -> None:
+        self._peer = peer
+        self._seconds: float | None = None
+        self._left = 0.0
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._peer.settimeout(seconds)
+        self._seconds, self._left = seconds, seconds or 0.0
+
+    def sendall(self, data: bytes) -> None:
+        """Send all bytes. Raises BrokenPipeError for a client that is too slow, OSError for one that has left."""
+        sent = self._send(data)
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:])
+
+    def _send_rest(self, rest: memoryview) -> None:
+        while rest:
+            if self._seconds is not None and self._left < 0:
+                raise _too_slow("it takes less than 16 KiB a second")
+            rest = rest[self._send(rest) :]
+
+    def _send(self, data: bytes | memoryview) -> int:
+        began = time.monotonic()
+        try:
+            sent: int = self._peer.send(data)
+        except TimeoutError:
+            raise _too_slow("it takes nothing") from None
+        if self._seconds is not None:
+            self._left = min(self._seconds, self._left - (time.monotonic() - began) + sent / SLOWEST_BYTES)
+        return sent
+
+
+def _too_slow(reason: str) -> BrokenPipeError:
+    """Return the error that ends the connection. gunicorn does not log this kind, so one line here does."""
+    logger.info("a client reads its answer too slowly: the connection is ended", extra={"reason": reason})
+    return BrokenPipeError(errno.EPIPE, f"the client reads too slowly: {reason}")
