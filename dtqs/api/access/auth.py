@@ -103,13 +103,15 @@ class Auth:
     def _look_up(self, req: falcon.Request, secret: str, digest: bytes) -> ApiKey | None:
         address = address_of(req, self._proxies)
         # others behind the same proxy may guess keys: that must not lock out the holder of a good key
-        if digest not in self._good:
-            self._throttle.wait_turn(address)
+        if digest in self._good:
+            return self._found(secret, digest, address)
+        with self._throttle.turn(address):
+            expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
+            # another request with this key may have looked it up during the wait
+            return key if time.monotonic() < expires_at else self._found(secret, digest, address)
+
+    def _found(self, secret: str, digest: bytes, address: str) -> ApiKey | None:
         now = time.monotonic()
-        expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
-        # another request with this key may have looked it up during the wait
-        if now < expires_at:
-            return key
         key = self._find(secret)
         for known in (self._remembered, self._good):
             # a flood of invented keys must not fill the memory

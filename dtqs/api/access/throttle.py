@@ -1,18 +1,21 @@
 """Limits on unknown API keys from one address, because each costs a look into the database. Memory is bounded.
 
 A good key that is new to this process looks like an unknown one, and many callers may share an address. So an address
-with too many failures is not refused: its look-ups take turns, a few a second. Too long a wait ends in a refusal.
+with too many failures is not refused: its look-ups take turns. A running look-up counts like a failure.
 """
 
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import falcon
 import gevent
+from gevent.event import Event
 
-from dtqs.errors import TooManyRequests
+from dtqs.errors import StoreUnavailable, TooManyRequests
 
 BURST = 20
 PER_SECOND = 1.0
@@ -25,11 +28,18 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(slots=True)
-class _Failures:
-    """The failures of one address: the time when they expire, and the time of its next turn."""
+class _Address:
+    """The failures of one address: the time when they expire, and the time of its next turn. Its look-ups now."""
 
     worked_off_at: float
     turn_at: float = 0.0
+    running: int = 0
+    waiting: deque[Event] | None = None
+    """Look-ups that wait for the end of running ones, oldest first."""
+
+    def room(self, now: float) -> float:
+        """Return how many look-ups may begin now, apart from the running ones; below 1: none."""
+        return BURST - max(0.0, self.worked_off_at - now) * PER_SECOND
 
 
 class Throttle:
@@ -39,31 +49,84 @@ class Throttle:
         self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = gevent.sleep
     ) -> None:
         self._now, self._sleep = now, sleep
-        self._addresses: dict[str, _Failures] = {}
+        self._addresses: dict[str, _Address] = {}
         self._turn_at = 0.0
 
-    def wait_turn(self, address: str) -> None:
-        """Wait for a turn, if the address has used up its failures. Raises TooManyRequests for too long a wait."""
-        now, known = self._now(), self._addresses.get(address)
-        if known is None or known.worked_off_at - now <= (BURST - 1) / PER_SECOND:
-            return
+    @contextmanager
+    def turn(self, address: str) -> Iterator[None]:
+        """Hold a turn for one look-up, which calls `failed` if it fails.
+
+        Raises TooManyRequests for too long a wait, StoreUnavailable if the running look-ups do not end.
+        """
+        known = self._known(address)
+        if known.room(self._now()) - known.running < 1:
+            self._wait(known)
+        known.running += 1
+        try:
+            yield
+        finally:
+            known.running -= 1
+            self._wake(known)
+
+    def failed(self, address: str) -> None:
+        """Note a failure."""
+        now, known = self._now(), self._known(address)
+        # at most a burst: failures while others wait must not block the address for hours afterwards
+        known.worked_off_at = min(max(now, known.worked_off_at) + 1 / PER_SECOND, now + BURST / PER_SECOND)
+
+    def _known(self, address: str) -> _Address:
+        known = self._addresses.get(address)
+        if known is None:
+            now = self._now()
+            if len(self._addresses) >= _ADDRESSES_LIMIT:
+                self._forget(now)
+            known = self._addresses[address] = _Address(now)
+        return known
+
+    def _forget(self, now: float) -> None:
+        """Make room: forget expired failures, or all. The addresses of running look-ups stay; these are few."""
+        kept = {each: known for each, known in self._addresses.items() if known.running or known.worked_off_at > now}
+        if len(kept) >= _ADDRESSES_LIMIT:
+            kept = {each: known for each, known in kept.items() if known.running}
+        self._addresses = kept
+
+    def _wait(self, known: _Address) -> None:
+        """Wait for the running look-ups of an address, or for its turn if it has used up its failures."""
+        with gevent.Timeout(PATIENCE_SECONDS, StoreUnavailable("other API keys from this address are looked up")):
+            while (room := known.room(self._now())) >= 1 and room - known.running < 1:
+                self._wait_for_end(known)
+        if room < 1:
+            self._take_turn(known)
+
+    def _wait_for_end(self, known: _Address) -> None:
+        ended = Event()
+        waiting = known.waiting = known.waiting or deque()
+        waiting.append(ended)
+        try:
+            ended.wait()
+        except BaseException:
+            if ended.is_set():
+                self._wake(known)
+            else:
+                waiting.remove(ended)
+            raise
+
+    def _wake(self, known: _Address) -> None:
+        """Wake as many waiting look-ups as may begin; all of them if the address has used up its failures."""
+        room, waiting = known.room(self._now()), known.waiting
+        count = room - known.running if room >= 1 else float("inf")
+        while waiting and count >= 1:
+            waiting.popleft().set()
+            count -= 1
+
+    def _take_turn(self, known: _Address) -> None:
+        now = self._now()
         at = max(now, known.turn_at, self._turn_at)
         if at - now > PATIENCE_SECONDS:
             raise TooManyRequests("too many unknown API keys from this address; check the key, and try again later", 1)
         known.turn_at = at + 1 / TURNS_PER_SECOND
         self._turn_at = max(now, self._turn_at) + 1 / ALL_TURNS_PER_SECOND
         self._sleep(at - now)
-
-    def failed(self, address: str) -> None:
-        """Note a failure."""
-        now = self._now()
-        if len(self._addresses) >= _ADDRESSES_LIMIT and address not in self._addresses:
-            self._addresses = {each: known for each, known in self._addresses.items() if known.worked_off_at > now}
-            if len(self._addresses) >= _ADDRESSES_LIMIT:
-                self._addresses.clear()
-        known = self._addresses.setdefault(address, _Failures(now))
-        # at most a burst: failures while others wait must not block the address for hours afterwards
-        known.worked_off_at = min(max(now, known.worked_off_at) + 1 / PER_SECOND, now + BURST / PER_SECOND)
 
 
 def address_of(req: falcon.Request, proxies: Sequence[Network] = ()) -> str:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import falcon
+import gevent
 import pytest
 from falcon.testing import create_environ
+from gevent.event import Event
 
 from dtqs.api.access.auth import Auth
 from dtqs.api.access.origin import OwnHosts
@@ -19,7 +21,7 @@ from dtqs.api.access.throttle import (
     Throttle,
     address_of,
 )
-from dtqs.errors import TooManyRequests
+from dtqs.errors import StoreUnavailable, TooManyRequests
 from dtqs.store.api_keys import ApiKey
 from dtqs.uuid7 import uuid7
 
@@ -44,8 +46,8 @@ def exhausted(clock: Clock, *addresses: str) -> Throttle:
     throttle = Throttle(lambda: clock.at, clock.sleep)
     for address in addresses:
         for _ in range(BURST):
-            throttle.wait_turn(address)
-            throttle.failed(address)
+            with throttle.turn(address):
+                throttle.failed(address)
     return throttle
 
 
@@ -53,7 +55,8 @@ def turns(throttle: Throttle, address: str) -> int:
     """Ask for turns until one is refused, and return their number."""
     for count in range(10_000):
         try:
-            throttle.wait_turn(address)
+            with throttle.turn(address):
+                pass
         except TooManyRequests:
             return count
     raise AssertionError("turns without end")
@@ -66,9 +69,11 @@ def test_after_a_burst_the_look_ups_of_an_address_are_spaced() -> None:
     assert turns(throttle, "a") == 1 + PATIENCE_SECONDS * TURNS_PER_SECOND
     assert max(clock.slept) == pytest.approx(PATIENCE_SECONDS)
     waits = len(clock.slept)
-    throttle.wait_turn("b")
+    with throttle.turn("b"):
+        pass
     clock.at += 1
-    throttle.wait_turn("a")
+    with throttle.turn("a"):
+        pass
     assert len(clock.slept) == waits, "one failure has expired"
 
 
@@ -88,7 +93,8 @@ def test_an_address_owes_at_most_one_burst() -> None:
         throttle.failed("a")
     clock.at += 1.0
     before = len(clock.slept)
-    throttle.wait_turn("a")
+    with throttle.turn("a"):
+        pass
     assert len(clock.slept) == before
 
 
@@ -96,6 +102,8 @@ def test_the_memory_of_the_throttle_is_bounded() -> None:
     throttle = Throttle()
     for number in range(20_000):
         throttle.failed(str(number))
+        with throttle.turn(f"and {number}"):
+            pass
     assert len(throttle._addresses) <= 4096
 
 
@@ -174,6 +182,77 @@ def test_guesses_are_limited_and_lock_out_no_known_key() -> None:
         asked.auth.find(request("10.0.0.1"), "another")
     assert asked.auth.find(request("10.0.0.1"), "good") == KEY
     assert asked.auth.find(request("10.0.0.2"), "bad from elsewhere") is None
+
+
+class Slow(Asked):
+    """The same, with a store whose answers wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = Event()
+
+    def find(self, secret: str) -> ApiKey | None:
+        self.secrets.append(secret)
+        assert self.may_answer.wait(5)
+        return KEY if secret.startswith("good") else None
+
+    def together(self, *secrets: str) -> list[gevent.Greenlet]:
+        """Ask at the same time, each in a greenlet of its own. Its value is the key, or the error."""
+        greenlets = [gevent.spawn(self._asked, secret) for secret in secrets]
+        gevent.sleep(0)
+        return greenlets
+
+    def _asked(self, secret: str) -> ApiKey | Exception | None:
+        try:
+            return self.auth.find(request("10.0.0.1"), secret)
+        except Exception as error:  # gevent would print the traceback of each
+            return error
+
+
+def test_parallel_guesses_do_not_pass_together() -> None:
+    asked = Slow()
+    guesses = asked.together(*(f"bad {number}" for number in range(500)))
+    assert len(asked.secrets) == BURST
+    asked.may_answer.set()
+    gevent.joinall(guesses, 10)
+    assert len(asked.secrets) <= 1 + BURST + PATIENCE_SECONDS * TURNS_PER_SECOND
+    refused = [one.value for one in guesses if isinstance(one.value, TooManyRequests)]
+    assert len(asked.secrets) + len(refused) == len(guesses)
+
+
+def test_parallel_requests_with_good_keys_all_pass_without_a_turn() -> None:
+    asked = Slow()
+    callers = asked.together(*(f"good {number % 100}" for number in range(500)))
+    asked.may_answer.set()
+    gevent.joinall(callers, 10)
+    assert [one.value for one in callers] == [KEY] * len(callers)
+    assert asked.clock.slept == [0.0]
+    assert all(one.running == 0 and not one.waiting for one in asked.auth._throttle._addresses.values())
+
+
+def test_a_killed_look_up_gives_its_place_to_another() -> None:
+    asked = Slow()
+    running = asked.together(*(f"good {number}" for number in range(BURST)))
+    first, second, third = asked.together("good a", "good b", "good c")
+    assert "good a" not in asked.secrets
+    first.kill()
+    running[0].kill()
+    gevent.sleep(0)
+    assert asked.secrets[BURST:] == ["good b"]
+    asked.may_answer.set()
+    gevent.joinall([*running, second, third], 10)
+    assert [second.value, third.value] == [KEY, KEY]
+
+
+def test_a_store_that_does_not_answer_is_no_fault_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dtqs.api.access.throttle.PATIENCE_SECONDS", 0.05)
+    asked = Slow()
+    running = asked.together(*(f"good {number}" for number in range(BURST)))
+    with pytest.raises(StoreUnavailable):
+        asked.auth.find(request("10.0.0.1"), "good too")
+    asked.may_answer.set()
+    gevent.joinall(running, 10)
+    assert asked.auth.find(request("10.0.0.1"), "good too") == KEY
 
 
 def test_a_guesser_behind_a_trusted_proxy_delays_nobody_else_behind_it() -> None:
