@@ -23,8 +23,8 @@ _CODES = {
     "413": "the body is too long",
     "415": "the body is not JSON",
     "416": "the range lies outside the file",
-    "429": "too many requests; wait for the seconds in Retry-After",
     "422": "one or more fields are wrong; all of them are listed",
+    "429": "too many unknown keys from this address, or too many pending tasks; wait for the seconds in Retry-After",
     "503": "a dependency is away; try again",
 }
 RESPONSES: Node = {f"problem{code}": {"description": text, "content": _PROBLEM} for code, text in _CODES.items()}
@@ -80,6 +80,10 @@ def without_security(paths: Node) -> Node:
 _TASK = _parameter("task_id", _UUID, "the task's id", "path")
 _FILE = _parameter("file_id", _UUID, "the id after upload:", "path")
 _TEXT: Node = {"type": "string", "minLength": 1, "maxLength": 100}
+_FORM: Node = {
+    "description": "one file and nothing else; its field may have any name", "additionalProperties": False,
+    "type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"],
+}  # fmt: skip
 _ANY_BYTES: Node = {"description": "the bytes", "content": {"*/*": {"schema": {}}}}
 _SUBMIT = _operation(
     "submit",
@@ -120,7 +124,7 @@ _SSE = _operation(
         "200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
         "204": {"description": "the client has seen all final events"},
     }
-    | _problems(401, 403, 404, 422),
+    | _problems(401, 403, 404, 422, 429),
     [
         _parameter(
             "task_id", {"type": "array", "items": _UUID, "minItems": 1, "maxItems": 100}, "repeatable", required=True
@@ -133,7 +137,7 @@ _SSE = _operation(
 _LIST = _operation(
     "tasks",
     "List tasks, newest first",
-    {"200": _json("TaskPage", "a page")} | _problems(401, 403, 422, 503),
+    {"200": _json("TaskPage", "a page")} | _problems(401, 403, 422, 429, 503),
     [
         _parameter("status", {"type": "string", "enum": [str(status) for status in Status]}, "only these"),
         _parameter("task_type", _TEXT, "only these"),
@@ -147,7 +151,7 @@ _LIST = _operation(
 _LOGS = _operation(
     "logs",
     "A task's log, oldest first",
-    {"200": _json("LogPage", "a page")} | _problems(401, 403, 404, 422, 503),
+    {"200": _json("LogPage", "a page")} | _problems(401, 403, 404, 422, 429, 503),
     [
         _TASK,
         _limit(LOGS_DEFAULT, LOGS_LIMIT),
@@ -158,7 +162,7 @@ _CANCEL = _operation(
     "cancel",
     "Cancel: a pending task at once, a running one is interrupted",
     {"200": _json("TaskShape", "cancelled"), "202": _json("TaskShape", "it runs, and will be interrupted")}
-    | _problems(401, 403, 404, 409, 422, 503),
+    | _problems(401, 403, 404, 409, 422, 429, 503),
     [_TASK],
 )
 _RETRY = _operation(
@@ -170,14 +174,19 @@ _RETRY = _operation(
 _UPLOAD = _operation(
     "upload",
     "Upload a file, raw or as the only file of a form",
-    {"201": _json("Uploaded", "durable")} | _problems(400, 401, 403, 408, 413, 422, 503),
+    {"201": _json("Uploaded", "durable")} | _problems(400, 401, 403, 408, 413, 422, 429, 503),
     [_parameter("name", {"type": "string"}, "its name, for people")],
-) | {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
+) | {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {}}, "multipart/form-data": {"schema": _FORM}},
+    }
+}
 _DOWNLOAD = _operation(
     "download",
     "Download an upload or an output, whole or a range of it",
     {"200": _ANY_BYTES, "206": _ANY_BYTES, "304": {"description": "not changed"}}
-    | _problems(401, 403, 404, 416, 422, 503),
+    | _problems(401, 403, 404, 416, 422, 429, 503),
     [
         _FILE,
         _parameter(
@@ -192,18 +201,18 @@ _DOWNLOAD = _operation(
 _OVERVIEW = _operation(
     "overview",
     "The whole system at one moment",
-    {"200": _json("OverviewShape", "a reading")} | _problems(401, 403, 422),
+    {"200": _json("OverviewShape", "a reading")} | _problems(401, 403, 422, 429, 503),
 )
 _OVERVIEW_STREAM = _operation(
     "overviewStream",
     "The whole system over time: history, then a reading every two seconds",
     {"200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
-    | _problems(401, 403, 422),
+    | _problems(401, 403, 422, 429, 503),
 )
 _NEWEST_LOGS = _operation(
     "newestLogs",
     "The newest rows of all tasks' logs",
-    {"200": _json("NewestLogs", "the rows, newest last")} | _problems(401, 403, 422, 503),
+    {"200": _json("NewestLogs", "the rows, newest last")} | _problems(401, 403, 422, 429, 503),
     [
         _limit(LOGS_DEFAULT, LOGS_LIMIT),
         _parameter("level", {"type": "string", "enum": list(LEVELS)}, "only rows of this level or above"),
@@ -215,13 +224,13 @@ _SESSION: Node = {
     "get": _operation(
         "session",
         "Show the session of the cookie",
-        {"200": _json("SessionShape", "the session, or nulls without one")} | _problems(422),
+        {"200": _json("SessionShape", "the session, or nulls without one")} | _problems(422, 503),
         security=[],
     ),
     "post": _operation(
         "login",
         "Begin a session: exchange an API key for a cookie",
-        {"200": _json("SessionShape", "begun")} | _problems(400, 403, 408, 413, 415, 422, 503),
+        {"200": _json("SessionShape", "begun")} | _problems(400, 403, 408, 413, 415, 422, 429, 503),
         security=[],
     )
     | {
@@ -233,18 +242,18 @@ _SESSION: Node = {
     "delete": _operation(
         "logout",
         "End the session",
-        {"204": {"description": "ended"}} | _problems(403, 422),
+        {"204": {"description": "ended"}} | _problems(403, 422, 503),
         security=[],
     ),
 }
 _METRICS = _operation(
     "metrics", "The whole system as metrics for Prometheus, or OpenMetrics by Accept",
     {"200": {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}
-    | _problems(401, 403, 422, 503),
+    | _problems(401, 403, 422, 429, 503),
 )  # fmt: skip
 _BACKLOG = _operation(
     "backlog", "The number of due tasks and tasks in progress, counted up to 10,000 each",
-    {"200": _json("BacklogShape", "the numbers of at most a second ago")} | _problems(401, 403, 422, 503),
+    {"200": _json("BacklogShape", "the numbers of at most a second ago")} | _problems(401, 403, 422, 429, 503),
     [_parameter("task_type", {"type": "array", "items": {"type": "string"}, "maxItems": TYPES_LIMIT}, "only these")],
 )  # fmt: skip
 _HEALTHZ = _operation(
@@ -269,7 +278,10 @@ PATHS: Node = {
     "/tasks": {"get": _LIST},
     "/tasks/{task_id}": {
         "get": _operation(
-            "task", "One task", {"200": _json("TaskShape", "the task")} | _problems(401, 403, 404, 422, 503), [_TASK]
+            "task",
+            "One task",
+            {"200": _json("TaskShape", "the task")} | _problems(401, 403, 404, 422, 429, 503),
+            [_TASK],
         )
     },
     "/tasks/{task_id}/logs": {"get": _LOGS},
