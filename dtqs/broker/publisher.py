@@ -13,13 +13,12 @@ from pika.frame import Method
 from pika.spec import Basic
 
 from dtqs.broker.topology import CONTROL, EVENTS, NOBODY, PERSISTENT, QUEUE, declare_exchanges
+from dtqs.broker.unanswered import WINDOW, Unanswered
 from dtqs.confirmed import Confirmed, ConfirmedHints
 from dtqs.event import HINT_LIMIT, LogRef, SealedRow, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
-WINDOW = 2000
-"""The most hints that wait for their confirm."""
 CONFIRMED_BYTES = 4 << 20
 """The most memory for confirmed hints that nobody has taken yet: about 200,000 tasks."""
 _EVENTS_PER_MESSAGE = 1000
@@ -58,7 +57,7 @@ class Publisher:
         self._on_wait = on_wait
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
-        self._waiting: dict[int, list[Due]] = {}
+        self._waiting = Unanswered(self._queue_of)
         self._refused: list[list[Due]] = []
         self._confirmed = ConfirmedHints(confirmed_bytes)
         self.refused_at: dict[str, float] = {}
@@ -76,7 +75,7 @@ class Publisher:
 
     def detach(self) -> None:
         self._channel = None
-        self._waiting.clear()
+        self._waiting.clear(lost=True)
         self._refused.clear()
         self._on_idle()
 
@@ -86,6 +85,11 @@ class Publisher:
         return len(self._waiting)
 
     @property
+    def has_awaited(self) -> bool:
+        """Whether hints have no answer yet whose queue answers: nobody waits for a silent one."""
+        return self._waiting.are_awaited
+
+    @property
     def has_refused(self) -> bool:
         """Whether the broker has refused a hint of this channel."""
         return bool(self._refused)
@@ -93,16 +97,16 @@ class Publisher:
     @property
     def unkept(self) -> list[Due]:
         """The tasks of the hints that this channel has refused, or not answered."""
-        return [due for members in (*self._refused, *self._waiting.values()) for due in members]
+        return [due for members in (*self._refused, *self._waiting.hints) for due in members]
 
     @property
     def oldest(self) -> tuple[str, str] | None:
         """A task of the oldest hint without an answer, and its queue. None also during an alarm."""
-        members = next(iter(self._waiting.values()), None)
+        members = self._waiting.oldest
         return None if members is None or not self._is_free() else (members[0].task_id, self._queue_of(members))
 
     def publish_hints(self, dues: Sequence[Due]) -> int:
-        """Publish as many hints as there is room for. Returns the number of their tasks."""
+        """Publish as many hints as their queues have room for. Returns the number of their tasks."""
         count = 0
         if self._channel is None or not self._is_free():
             return 0
@@ -113,12 +117,12 @@ class Publisher:
             self._confirming = True
         waited = bool(self._waiting)
         for priority, body, members in hints(dues):
-            if len(self._waiting) >= WINDOW:
-                break
+            queue = self._queue_of(members)
+            if not self._waiting.has_room(queue):
+                continue
             self._tag += 1
-            self._waiting[self._tag] = members
+            self._waiting.add(self._tag, queue, members)
             properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
-            queue = self._queue_by_type.get(members[0].task_type, QUEUE)
             self._channel.basic_publish("", queue, body, properties, mandatory=True)
             count += len(members)
         if self._waiting and not waited:
@@ -149,7 +153,7 @@ class Publisher:
         method, tag = frame.method, frame.method.delivery_tag
         tags = list(itertools.takewhile(lambda waiting: waiting <= tag, self._waiting)) if method.multiple else [tag]
         for one in tags:
-            members = self._waiting.pop(one, None)
+            members = self._waiting.pop(one)
             if members and isinstance(method, Basic.Ack):
                 self._confirmed.add(members)
                 if self.refused_at:
@@ -157,7 +161,7 @@ class Publisher:
             elif members:
                 self.refused_at[self._queue_of(members)] = time.monotonic()
                 self._refuse(members)
-        if not self._waiting:
+        if not self._waiting.are_awaited:
             self._on_idle()
 
     def _refuse(self, members: list[Due]) -> None:
@@ -177,9 +181,8 @@ class Publisher:
             return
         first_id = decode_hint(body).task_ids[0]
         # A message id would find the hint, but make each delivery more expensive for a rare case.
-        for tag, members in self._waiting.items():
-            if members[0].task_id == first_id:
-                del self._waiting[tag]
-                break
-        if not self._waiting:
+        tag = self._waiting.tag_of(first_id)
+        if tag is not None:
+            self._waiting.pop(tag)
+        if not self._waiting.are_awaited:
             self._on_idle()

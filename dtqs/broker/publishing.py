@@ -7,6 +7,7 @@ from pika.channel import Channel
 
 from dtqs.broker.loop.connection import BrokerConnection, Loop
 from dtqs.broker.publisher import Publisher
+from dtqs.broker.unanswered import SILENT_SECONDS
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.routes import NO_ROUTES, Routes
@@ -14,9 +15,9 @@ from dtqs.task import Due
 
 _AGAIN_SECONDS = 0.02
 """Time until the next look for a channel that is not open yet."""
-SILENT_SECONDS, _MOST_SILENT_SECONDS = 1.0, 60.0
-"""Time after which a channel is given up that refuses hints, or leaves one without an answer. It doubles each time on
-one connection.
+_MOST_SILENT_SECONDS = 60.0
+"""A channel that refuses hints, or leaves one without an answer, is given up after `SILENT_SECONDS`. This time doubles
+on each such channel of a connection, up to this.
 """
 
 
@@ -53,11 +54,11 @@ class PublishingLine:
             call()
 
     def publish_and_wait(self, dues: Sequence[Due], reply: Callable[[bool], None]) -> None:
-        """Publish hints, and reply once no hint waits for its confirm, or at an alarm.
+        """Publish hints, and reply once no hint waits for its confirm, or at an alarm. Silent queues do not count.
 
         Reply at once if nothing was published: during an alarm the confirms of earlier hints may take long.
         """
-        if self.publisher.publish_hints(dues) and self.publisher.waiting:
+        if self.publisher.publish_hints(dues) and self.publisher.has_awaited:
             self._replies.append(reply)
         else:
             reply(True)
@@ -71,7 +72,7 @@ class PublishingLine:
             self._patience_seconds = SILENT_SECONDS
             return
         self.publisher.publish_hints(dues)
-        if not self.publisher.waiting:
+        if not self.publisher.has_awaited:
             self._reply()
         if old.is_open:
             old.close()
@@ -99,6 +100,8 @@ class PublishingLine:
             self._patience_seconds = min(2 * self._patience_seconds, _MOST_SILENT_SECONDS)
             self._given_up = self.channel
             self.connection.reopen_channel()
+        if not self.publisher.has_awaited:
+            self._reply()
         if self.publisher.waiting or self.publisher.has_refused:
             self._watch()
 

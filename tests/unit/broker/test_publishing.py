@@ -1,6 +1,7 @@
 """Hints that a channel refuses, or leaves without an answer, are published again on a new one."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -8,11 +9,17 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
-from dtqs.broker.publishing import SILENT_SECONDS, PublishingLine
+from dtqs.broker import unanswered
+from dtqs.broker.publishing import PublishingLine
+from dtqs.broker.unanswered import SILENT_SECONDS, WINDOW
 from dtqs.config import RabbitmqSection
 from dtqs.event import decode_hint
+from dtqs.routes import Routes
 from dtqs.task import Due
 from dtqs.uuid7 import uuid7
+
+SLOW = "slow"
+"""A queue with a route, whose node answers nothing in these tests."""
 
 
 class Timers:
@@ -36,6 +43,7 @@ class Published:
 
     def __init__(self) -> None:
         self.task_ids: list[str] = []
+        self.queues: list[str] = []
         self.is_open = True
         self._answer: Callable[[Method], None] = lambda _: None
 
@@ -46,8 +54,9 @@ class Published:
         self._answer = answer
 
     def basic_publish(self, _: str, key: str, body: bytes, *__: object, **___: object) -> None:
-        if key == "task_queue":
+        if key in ("task_queue", SLOW):
             self.task_ids += decode_hint(body).task_ids
+            self.queues.append(key)
 
     def answer(self, tag: int) -> None:
         self._answer(Method(1, Basic.Ack(tag, multiple=False)))
@@ -68,7 +77,7 @@ class Line(PublishingLine):
     """A line whose connection opens each channel when the test calls `open`."""
 
     def __init__(self, loop: Timers) -> None:
-        super().__init__(cast(Any, loop), RabbitmqSection(), "test")
+        super().__init__(cast(Any, loop), RabbitmqSection(), "test", Routes({"video": SLOW}))
         self.connection.state = "connected"
         self.reopened = 0
         cast(Any, self.connection).reopen_channel = self._reopen
@@ -80,8 +89,8 @@ class Line(PublishingLine):
         self._attach(cast(Channel, published))
         return published
 
-    def publish(self, *task_ids: str) -> None:
-        self.publish_and_wait([Due(task_id, "echo", False, 5, "") for task_id in task_ids], self.asked.append)
+    def publish(self, *task_ids: str, task_type: str = "echo") -> None:
+        self.publish_and_wait([Due(task_id, task_type, False, 5, "") for task_id in task_ids], self.asked.append)
 
     def _reopen(self) -> None:
         self.reopened += 1
@@ -153,3 +162,59 @@ def test_an_alarm_is_no_silence(loop: Timers) -> None:
     line.connection.state = "blocked"
     loop.pass_time()
     assert line.reopened == 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that tells how long a queue has been silent."""
+    now = [1000.0]
+    monkeypatch.setattr(unanswered, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_nobody_waits_for_a_queue_that_answers_nothing(loop: Timers, clock: list[float]) -> None:
+    line = Line(loop)
+    channel = line.open()
+    line.publish(uuid7(), task_type="video")
+    line.publish(uuid7())
+    channel.answer(2)
+    assert line.asked == [], "the slow queue may still answer"
+    clock[0] += SILENT_SECONDS
+    loop.pass_time()
+    assert line.asked == [True, True]
+    line.publish(uuid7())
+    assert line.asked == [True, True], "a queue that answers is waited for"
+    channel.answer(3)
+    assert line.asked == [True, True, True], "its answer is enough"
+    line.publish(uuid7(), task_type="video")
+    assert line.asked == [True] * 4, "nobody waits for a queue that is known to be silent"
+
+
+def test_a_silent_queue_stays_silent_on_a_new_channel_until_it_answers(loop: Timers, clock: list[float]) -> None:
+    line, film = Line(loop), uuid7()
+    line.open()
+    line.publish(film, task_type="video")
+    clock[0] += SILENT_SECONDS
+    loop.pass_time()
+    second = line.open()
+    assert (second.task_ids, line.asked) == ([film], [True])
+    line.publish(uuid7(), task_type="video")
+    assert line.asked == [True, True]
+    second.answer(1)
+    line.publish(uuid7(), task_type="video")
+    assert line.asked == [True, True], "it answers again, so it is waited for"
+    second.answer(2)
+    second.answer(3)
+    assert line.asked == [True, True, True]
+
+
+def test_the_hints_of_a_silent_queue_leave_room_for_others(loop: Timers) -> None:
+    line = Line(loop)
+    channel = line.open()
+    line.publish(*(uuid7() for _ in range(WINDOW + 5)), task_type="video")
+    assert channel.queues == [SLOW] * WINDOW
+    line.publish(*(uuid7() for _ in range(3)))
+    assert channel.queues[WINDOW:] == ["task_queue"] * 3
+    channel.answer(1)
+    line.publish(uuid7(), uuid7(), task_type="video")
+    assert channel.queues[WINDOW + 3 :] == [SLOW], "one answer makes room for one hint"
