@@ -93,12 +93,22 @@ class KeeperLink:
             self._loop.ask(question, deadline)
         return self._loop.ask(lambda reply: reply(self._publishing.publisher.take_confirmed()), Deadline(1.0))
 
+    def offer_hints(self, dues: Sequence[Due]) -> None:
+        """Publish hints without waiting, as far as there is room. The relay publishes the rest.
+
+        The next `publish_hints` returns their confirms.
+        """
+        self._loop.call(functools.partial(self._offer, dues))
+
     def unkept(self, deadline: Deadline) -> list[str]:
         """Return the queues whose hints the broker does not keep. Raises BrokerUnavailable."""
         return self._loop.ask(lambda reply: reply(self._unkept.look()), deadline)
 
     def publish_events(self, rows: Sequence[LogRef]) -> None:
         self._loop.call(lambda: self._publishing.publisher.publish_events(rows))
+
+    def _offer(self, dues: Sequence[Due]) -> None:
+        self._publishing.publisher.publish_hints(dues)
 
     @property
     def _one_exists(self) -> bool:

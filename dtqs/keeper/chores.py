@@ -1,12 +1,16 @@
-"""The one periodic loop. Each chore has its turn when it is due. A failed chore is tried again and delays no other."""
+"""The periodic loop. Each chore has its turn when it is due. A failed chore is tried again, and does not end its loop.
+
+A chore that waits delays the others of its loop. So slow chores have a loop of their own, in a thread.
+"""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dtqs import sink
-from dtqs.deadline import Stop
+from dtqs.deadline import Deadline, Stop
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -37,6 +41,38 @@ def run(chores: Sequence[Chore], stop: Stop, beat: Callable[[], None]) -> None:
                 chore.due_at = time.monotonic() + pause
         next_at = min(chore.due_at for chore in chores)
         stop.wait(max(0.0, min(1.0, next_at - time.monotonic())))
+
+
+class ChoreThread:
+    """A loop of chores in a thread of its own."""
+
+    def __init__(self, name: str, chores: Sequence[Chore], stop: Stop, beat: Callable[[], None] = lambda: None) -> None:
+        self._thread = threading.Thread(target=run, args=(chores, stop, beat), name=name, daemon=True)
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+        self._thread.start()
+
+    def join(self, deadline: Deadline) -> None:
+        """Wait for the end of its turn. Safe without a start."""
+        if self._started:
+            self._thread.join(deadline.remaining)
+
+
+class CommonBeat:
+    """Beats for a process with several loops: once each of them has beaten again. So a loop that hangs shows."""
+
+    def __init__(self, loops: Iterable[str], beat: Callable[[], None]) -> None:
+        self._loops, self._beat = frozenset(loops), beat
+        self._missing = set(self._loops)
+
+    def beat(self, loop: str) -> None:
+        """Note a beat of one loop. If two loops race here, one beat may be lost: the next comes within a second."""
+        self._missing.discard(loop)
+        if not self._missing:
+            self._missing = set(self._loops)
+            self._beat()
 
 
 def _turn(chore: Chore) -> float:

@@ -1,6 +1,7 @@
 """A keeper process from its fork to its end. Any number may run at once: they take rows with SKIP LOCKED."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from dtqs.config import Config
 from dtqs.deadline import Deadline, Stop
 from dtqs.errors import BrokerUnavailable, StoreUnavailable
 from dtqs.files import FileSpace
-from dtqs.keeper.chores import Chore, run
+from dtqs.keeper.chores import Chore, ChoreThread, CommonBeat, run
 from dtqs.keeper.due import DueTasks
 from dtqs.keeper.metrics_server import MetricsServer
 from dtqs.keeper.old_queues import OLD_QUEUES_SECONDS, OldQueues
@@ -31,7 +32,8 @@ from dtqs.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 _TITLE = "dtqs: keeper"
-_STORE_CONNECTIONS = 2
+_STORE_CONNECTIONS = 4
+"""One for each loop of chores: no loop waits for the statement of another one."""
 _REPAIR_SECONDS = 1.0
 _DISK_SECONDS = 5.0
 _DUE_SECONDS = 1.0
@@ -39,8 +41,8 @@ SCHEMA_SECONDS = 30.0
 _END_SECONDS = 2.0
 """The most time from the request to end. A chore that waits for PostgreSQL would take ten seconds."""
 _LAST_WORDS_SECONDS = 0.2
-_FILES_SECONDS = 1.0
-"""How long the end waits for the removal of files. Later sweeps remove the rest."""
+_JOIN_SECONDS = 1.0
+"""How long the end waits for the turns of all threads together. Any keeper does again what they leave."""
 
 
 class Keeper:
@@ -60,29 +62,17 @@ class Keeper:
         place = config.metrics.place
         self._server = MetricsServer(place, self._presence.families, self._stop) if place else None
         self._exit_status = os.EX_OK
+        self._common_beat = CommonBeat(("main", "reclaim", "upkeep"), slot.beat)
         self._chores = [
             Chore("schema", SCHEMA_SECONDS, self._check_schema),
-            Chore("former", 3600.0, reclaim.former),
-            Chore("reclaim", lease.heartbeat_seconds / 2, reclaim.turn),
             Chore("relay", lease.relay_seconds, relay.turn),
             Chore("repair", _REPAIR_SECONDS, self._repair.turn),
-            Chore("old queues", OLD_QUEUES_SECONDS, OldQueues(self._store, self._link, config).turn),
             Chore("count", lease.heartbeat_seconds, self._count),
-            Chore("prune tasks", 60.0, prune.tasks),
-            Chore("prune small", 300.0, prune.small),
-            Chore("logs", 3600.0, prune.logs),
-            Chore("log times", 5.0, prune.log_times),
         ]
         due = DueTasks(self._store, config.pools, config.routes, node.note)
         if due.is_wanted:
             self._chores.append(Chore("due", _DUE_SECONDS, due.turn))
-        # In a thread of their own: a disk or object storage that does not answer must not delay tasks.
-        files = [
-            Chore("disks", _DISK_SECONDS, self._presence.disks),
-            Chore("leftovers", lease.heartbeat_seconds, prune.leftovers),
-            Chore("files", 300.0, prune.files),
-        ]
-        self._files = threading.Thread(target=run, args=(files, self._stop, lambda: None), name="files", daemon=True)
+        self._threads = [self._reclaim_thread(reclaim), self._upkeep_thread(prune), self._files_thread(prune)]
 
     def run(self) -> int:
         """Run the chores until a signal to end. Returns the exit status."""
@@ -92,15 +82,56 @@ class Keeper:
         self._store.start()
         self._link.start()
         self._slot.state(ChildState.READY)
-        self._files.start()
         if self._server:
             self._server.start()
-        run(self._chores, self._stop, self._slot.beat)
+        self._start_threads()
+        run(self._chores, self._stop, self._beat_of("main"))
+        joined = Deadline(_JOIN_SECONDS)
+        for thread in self._threads:
+            thread.join(joined)
         self._end_presence()
-        self._files.join(_FILES_SECONDS)
         self._link.stop(Deadline(1.0))
         self._store.stop()
         return self._exit_status
+
+    def _reclaim_thread(self, reclaim: Reclaim) -> ChoreThread:
+        """Return the loop that judges. Nothing else may delay it: a late turn judges no worker."""
+        chores = [
+            Chore("former", 3600.0, reclaim.former),
+            Chore("reclaim", self._config.lease.heartbeat_seconds / 2, reclaim.turn),
+        ]
+        return ChoreThread("reclaim", chores, self._stop, self._beat_of("reclaim"))
+
+    def _upkeep_thread(self, prune: Prune) -> ChoreThread:
+        """Return the loop of chores that may wait: for locks, such as a backup's, or for a host without an answer."""
+        chores = [
+            Chore("old queues", OLD_QUEUES_SECONDS, OldQueues(self._store, self._link, self._config).turn),
+            Chore("prune tasks", 60.0, prune.tasks),
+            Chore("prune small", 300.0, prune.small),
+            Chore("logs", 3600.0, prune.logs),
+            Chore("log times", 5.0, prune.log_times),
+        ]
+        return ChoreThread("upkeep", chores, self._stop, self._beat_of("upkeep"))
+
+    def _files_thread(self, prune: Prune) -> ChoreThread:
+        """Return the loop that may wait for disks or object storage. Its hang is no reason to replace the keeper."""
+        chores = [
+            Chore("disks", _DISK_SECONDS, self._presence.disks),
+            Chore("leftovers", self._config.lease.heartbeat_seconds, prune.leftovers),
+            Chore("files", 300.0, prune.files),
+        ]
+        return ChoreThread("files", chores, self._stop)
+
+    def _beat_of(self, loop: str) -> Callable[[], None]:
+        return functools.partial(self._common_beat.beat, loop)
+
+    def _start_threads(self) -> None:
+        """Start the threads, unless this code must not work on the schema. Without PostgreSQL they begin and wait."""
+        with contextlib.suppress(StoreUnavailable):
+            self._check_schema()
+        if not self._stop.requested:
+            for thread in self._threads:
+                thread.start()
 
     def _check_schema(self) -> bool:
         """End this process if its code must not work on the schema. Raises StoreUnavailable."""

@@ -31,11 +31,16 @@ class Prune:
         return self._store.housekeeping.prune_small(self._config.api.idempotency_hours, BATCH)
 
     def logs(self) -> bool:
-        """Create and drop days of logs. Raises StoreUnavailable, also while a backup holds its lock."""
+        """Create and drop days of logs. A day in use stays for the next turn. Raises StoreUnavailable."""
         self._store.housekeeping.make_partitions()
-        dropped = self._store.housekeeping.drop_partitions(self._config.log.retention_days)
-        if dropped:
-            logger.info("days of logs dropped", extra={"partitions": ",".join(dropped)})
+        days = self._store.housekeeping.drop_partitions(self._config.log.retention_days)
+        if days.dropped:
+            logger.info("days of logs dropped", extra={"partitions": ",".join(days.dropped)})
+        if days.in_use:
+            # a backup takes hours: a try each second would only hold up the other chores
+            logger.info(
+                "a day of logs stays until the next turn: another session uses it", extra={"partition": days.in_use}
+            )
         return False
 
     def log_times(self) -> bool:

@@ -1,6 +1,7 @@
 """Reclaim: end the leases of workers whose heartbeat does not change and, at the start, of this node's former workers.
 
 The keeper writes the heartbeats of its node's silent workers whose processes live: the node vouches for them.
+Nothing here waits for the broker: a late turn would make the judge forget its observations.
 """
 
 import logging
@@ -13,7 +14,6 @@ from pathlib import Path
 from dtqs import naming
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection, SupervisorSection
-from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
 from dtqs.given_up import GivenUp
 from dtqs.keeper.judge import Judge, vouches
@@ -23,7 +23,6 @@ from dtqs.store.workers import ProcessTotals
 from dtqs.tally import death_label
 
 logger = logging.getLogger(__name__)
-_HINT_SECONDS = 2.0
 _SLOW_SECONDS = 1.0
 """A read of the heartbeats that takes longer shows that the database delays heartbeats too."""
 
@@ -127,7 +126,7 @@ class Reclaim:
             self._link.publish_events(rows)
             dues = self._store.backlog.due([task_id for _, task_id, event in rows if event == "pending"])
             if dues:
-                self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
+                self._link.offer_hints(dues)
 
 
 def is_sibling(pid: int) -> bool:

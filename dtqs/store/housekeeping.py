@@ -1,11 +1,24 @@
 """A keeper's deletes of expired rows, and the partitions that it makes ahead; all in bounded pieces."""
 
 import time
+from dataclasses import dataclass
 
-from psycopg import sql
+from psycopg import errors, sql
 
+from dtqs.errors import StoreUnavailable
 from dtqs.store.driver.database import Database
 from dtqs.uuid7 import first_uuid7
+
+_IN_USE = (errors.QueryCanceled, errors.LockNotAvailable, errors.ObjectInUse)
+"""The ends of a wait for other sessions: the statement timeout, the lock timeout, and a refusal to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredDays:
+    """The partitions that were dropped, and the first one that another session uses. The later ones stay with it."""
+
+    dropped: list[str]
+    in_use: str | None
 
 
 class Housekeeping:
@@ -46,18 +59,28 @@ class Housekeeping:
         """Bring the index on the time of log rows up to date. Raises StoreUnavailable."""
         self._database.run_once("summarize_logs")
 
-    def drop_partitions(self, days: int) -> list[str]:
-        """Detach and drop expired days of logs. Returns the names of their partitions.
+    def drop_partitions(self, days: int) -> ExpiredDays:
+        """Detach and drop expired days of logs.
 
-        A plain DROP would queue behind a backup, and every finish behind the DROP. A day in use stays for a later turn.
+        A plain DROP would queue behind a backup, and every finish behind the DROP. A day in use stays for a later turn,
+        and so do the days after it: the session that uses it may hold up each of them for the statement timeout.
         Raises StoreUnavailable.
         """
-        old = self._database.run("old_partitions", {"days": days})
-        for name, attached, half_detached in old:
-            if attached:
-                how = sql.SQL("FINALIZE" if half_detached else "CONCURRENTLY")
-                self._database.administer(
-                    sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how), alone=True
-                )
-            self._database.administer(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
-        return [name for name, _, _ in old]
+        dropped: list[str] = []
+        for name, attached, half_detached in self._database.run("old_partitions", {"days": days}):
+            try:
+                self._drop_partition(name, attached, half_detached)
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, _IN_USE):
+                    raise
+                return ExpiredDays(dropped, name)
+            dropped.append(name)
+        return ExpiredDays(dropped, None)
+
+    def _drop_partition(self, name: str, attached: bool, half_detached: bool) -> None:
+        if attached:
+            how = sql.SQL("FINALIZE" if half_detached else "CONCURRENTLY")
+            self._database.administer(
+                sql.SQL("ALTER TABLE logs DETACH PARTITION {} {}").format(sql.Identifier(name), how), alone=True
+            )
+        self._database.administer(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))

@@ -12,6 +12,7 @@ from dtqs.files import FileSpace
 from dtqs.keeper.prune import BATCH, Prune
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID
+from dtqs.store.housekeeping import ExpiredDays
 from dtqs.store.measures import Measures
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.store.workers import COUNTED, ProcessTotals
@@ -227,9 +228,9 @@ def partitions(world: World) -> list[str]:
 
 def test_days_of_logs_past_their_time_are_dropped(old_day: World) -> None:
     kept = partitions(old_day)[1:]
-    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert old_day.store.housekeeping.drop_partitions(30) == ExpiredDays([OLD_PARTITION], None)
     assert partitions(old_day) == kept
-    assert old_day.store.housekeeping.drop_partitions(30) == []
+    assert old_day.store.housekeeping.drop_partitions(30) == ExpiredDays([], None)
 
 
 def test_a_day_in_use_stays_for_a_later_turn_and_no_statement_waits_behind_it(old_day: World) -> None:
@@ -244,20 +245,47 @@ def test_a_day_in_use_stays_for_a_later_turn_and_no_statement_waits_behind_it(ol
         backup.execute("SELECT count(*) FROM logs")
         drop = old_day.meet(lambda store: store.housekeeping.drop_partitions(30)).waits()
         old_day.run(old_day.submit())
-        with pytest.raises(StoreUnavailable, match="statement timeout"):
-            drop.result()
-        with pytest.raises(StoreUnavailable, match="statement timeout"):
-            old_day.meet(lambda store: store.housekeeping.drop_partitions(30)).result()
+        assert drop.result() == ExpiredDays([], OLD_PARTITION)
+        again = old_day.meet(lambda store: store.housekeeping.drop_partitions(30))
+        assert again.result() == ExpiredDays([], OLD_PARTITION)
         old_day.run(old_day.submit())
-    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert old_day.store.housekeeping.drop_partitions(30) == ExpiredDays([OLD_PARTITION], None)
     assert OLD_PARTITION not in partitions(old_day)
     old_day.check()
 
 
 def test_a_day_that_was_detached_and_not_dropped_is_dropped_in_the_next_turn(old_day: World) -> None:
     old_day.execute(f"ALTER TABLE logs DETACH PARTITION {OLD_PARTITION} CONCURRENTLY")
-    assert old_day.store.housekeeping.drop_partitions(30) == [OLD_PARTITION]
+    assert old_day.store.housekeeping.drop_partitions(30) == ExpiredDays([OLD_PARTITION], None)
     assert OLD_PARTITION not in partitions(old_day)
+
+
+def test_a_keeper_leaves_a_detached_day_in_use_for_its_next_turn(
+    old_day: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dtqs")
+    old_day.execute(f"ALTER TABLE logs DETACH PARTITION {OLD_PARTITION} CONCURRENTLY")
+    with psycopg.connect(old_day.section.dsn.get_secret_value()) as reader:
+        reader.execute(f"SELECT count(*) FROM {OLD_PARTITION}".encode())
+        more = Prune(old_day.store, FileSpace(FilesSection()), load(None, {})).logs()
+    assert not more
+    assert [record.message for record in caplog.records] == [
+        "a day of logs stays until the next turn: another session uses it"
+    ]
+    assert old_day.store.housekeeping.drop_partitions(30) == ExpiredDays([OLD_PARTITION], None)
+
+
+def test_an_outage_during_a_drop_is_no_day_in_use(old_day: World) -> None:
+    with psycopg.connect(old_day.section.dsn.get_secret_value()) as backup:
+        backup.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        backup.execute("SELECT count(*) FROM logs")
+        drop = old_day.meet(lambda store: store.housekeeping.drop_partitions(30)).waits()
+        old_day.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(query, 'ALTER TABLE logs') "
+            "AND datname = current_database()"
+        )
+        with pytest.raises(StoreUnavailable, match="terminating connection"):
+            drop.result()
 
 
 def test_two_keepers_that_drop_the_same_day_recover(old_day: World) -> None:

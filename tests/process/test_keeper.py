@@ -117,6 +117,23 @@ def test_a_worker_is_marked_dead_after_the_keeper_saw_a_lease_of_silence(
     system.check()
 
 
+def test_a_dead_worker_is_reclaimed_from_and_tasks_are_relayed_while_upkeep_waits_for_a_lock(trial: Try) -> None:
+    """Upkeep waits 5 s for the lock, up to the statement timeout, and again a second later."""
+    system = trial({**ONE, "lease": {"lease_seconds": 2.5}}, supervisor=False)
+    (held,) = system.put()
+    worker_id = elsewhere(system, 0)
+    system.store.leases.claim(worker_id, uuid7(), [held])
+    with psycopg.connect(system.dsn) as beside:
+        beside.execute("SET idle_in_transaction_session_timeout = 0")
+        beside.execute("LOCK TABLE idempotency_keys IN ACCESS EXCLUSIVE MODE")
+        system.start_supervisor()
+        waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'idempotency_keys'::regclass"
+        eventually(lambda: system.rows(waits), 20, "upkeep waits for the lock")
+        assert system.outcome(held, 20) == "completed"
+        assert system.outcome(system.put_one(), 5) == "completed"
+    system.check()
+
+
 def test_a_step_of_the_databases_clock_marks_no_worker_dead_and_delays_no_due_task(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 1}}, supervisor=False)
     step = install_clock(system)

@@ -1,0 +1,68 @@
+"""Loops of chores: what one loop waits for delays no other, and a loop that hangs ends the beats of the process."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dtqs.deadline import Deadline, Stop
+from dtqs.keeper.chores import Chore, ChoreThread, CommonBeat
+from tests.support.helpers import eventually
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    stop = Stop()
+    yield stop
+    stop.set()
+
+
+class Turns:
+    """Counts the turns of a chore, and lets them wait while `held`."""
+
+    def __init__(self) -> None:
+        self.count, self._free = 0, threading.Event()
+        self._free.set()
+
+    def turn(self) -> bool:
+        self.count += 1
+        self._free.wait(10)
+        return False
+
+    def hold(self) -> None:
+        self._free.clear()
+
+    def free(self) -> None:
+        self._free.set()
+
+
+def test_a_chore_that_waits_delays_no_chore_of_another_thread(stop: Stop) -> None:
+    slow, quick = Turns(), Turns()
+    slow.hold()
+    threads = [ChoreThread(name, [Chore(name, 0.001, turns.turn)], stop) for name, turns in (("s", slow), ("q", quick))]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: slow.count == 1 and quick.count > 5, 5)
+    stop.set()
+    slow.free()
+    for thread in threads:
+        thread.join(Deadline(5))
+    assert slow.count == 1
+
+
+def test_a_thread_that_was_never_started_is_joined_at_once(stop: Stop) -> None:
+    ChoreThread("idle", [], stop).join(Deadline(5))
+
+
+def test_the_process_beats_once_each_of_its_loops_has_beaten() -> None:
+    beats: list[str] = []
+    common = CommonBeat(("main", "reclaim"), lambda: beats.append("beat"))
+    for _ in range(3):
+        common.beat("main")
+    assert beats == []
+    common.beat("reclaim")
+    assert beats == ["beat"]
+    common.beat("reclaim")
+    assert beats == ["beat"]
+    common.beat("main")
+    assert beats == ["beat"] * 2
