@@ -15,15 +15,20 @@ from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 _AGAIN_SECONDS = 1.0
+_SOON_SECONDS = 0.1
 
 
 @dataclass(slots=True)
 class Chore:
-    """A periodic job. `turn` does a bounded piece and returns whether more remains, to be done at once."""
+    """A periodic job. `turn` does a bounded piece and returns whether more remains, to be done at once.
+
+    While `is_busy` the next turn comes sooner, though not at once.
+    """
 
     name: str
     every_seconds: float
     turn: Callable[[], bool]
+    is_busy: Callable[[], bool] = lambda: False
     due_at: float = 0.0
     failing: bool = field(default=False)
 
@@ -93,4 +98,6 @@ def _turn(chore: Chore) -> float:
     if chore.failing:
         logger.info("chore goes on", extra={"chore": chore.name})
     chore.failing = False
-    return 0.0 if more else chore.every_seconds
+    if more:
+        return 0.0
+    return min(chore.every_seconds, _SOON_SECONDS) if chore.is_busy() else chore.every_seconds

@@ -65,7 +65,7 @@ class Keeper:
         self._common_beat = CommonBeat(("main", "reclaim", "upkeep"), slot.beat)
         self._chores = [
             Chore("schema", SCHEMA_SECONDS, self._check_schema),
-            Chore("relay", lease.relay_seconds, relay.turn),
+            Chore("relay", lease.relay_seconds, relay.turn, lambda: relay.is_busy),
             Chore("repair", _REPAIR_SECONDS, self._repair.turn),
             Chore("count", lease.heartbeat_seconds, self._count),
         ]

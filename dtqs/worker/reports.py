@@ -1,6 +1,7 @@
 """Writes progress, log rows and effect marks of the running task through its lease, and publishes their events."""
 
 import logging
+import time
 from collections.abc import Sequence
 
 from dtqs.broker.worker_link import WorkerLink
@@ -29,13 +30,16 @@ class WorkerReporter:
 
     def take(self, turns: Sequence[Turn]) -> None:
         with self._limits.interrupts_deferred():
-            waits = self._store.rates.take(turns)
+            answer = self._store.rates.take(turns)
+        waits = answer.refused
         if waits:
             last = max((turn for turn in turns if turn.key in waits), key=lambda turn: waits[turn.key])
             raise Postponed(
                 min(waits[last.key], DELAY_SECONDS_LIMIT),
                 f"the rate limit {last.key} allows {last.per_second:g} turns a second",
             )
+        if answer.seconds:
+            time.sleep(answer.seconds)  # a stop, a cancel or a time limit interrupts it
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.interrupts_deferred(), self._hold.lock:

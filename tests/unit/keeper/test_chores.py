@@ -50,6 +50,14 @@ def test_a_chore_that_waits_delays_no_chore_of_another_thread(stop: Stop) -> Non
     assert slow.count == 1
 
 
+def test_a_busy_chore_has_its_next_turn_soon(stop: Stop) -> None:
+    busy, idle = Turns(), Turns()
+    chores = [Chore("busy", 60, busy.turn, lambda: True), Chore("idle", 60, idle.turn)]
+    ChoreThread("both", chores, stop).start()
+    eventually(lambda: busy.count > 3, 5)
+    assert idle.count == 1
+
+
 def test_a_thread_that_was_never_started_is_joined_at_once(stop: Stop) -> None:
     ChoreThread("idle", [], stop).join(Deadline(5))
 

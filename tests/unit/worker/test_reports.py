@@ -1,0 +1,31 @@
+"""Turns of rate limits in an attempt: a turn that begins soon is waited for, a later one postpones the task."""
+
+import contextlib
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dtqs.errors import Postponed
+from dtqs.store.rates import TurnAnswer
+from dtqs.turn import Turn
+from dtqs.worker.reports import WorkerReporter
+
+
+def reporter(answer: TurnAnswer) -> WorkerReporter:
+    store = SimpleNamespace(rates=SimpleNamespace(take=lambda turns: answer))
+    limits = SimpleNamespace(interrupts_deferred=contextlib.nullcontext)
+    return WorkerReporter(cast(Any, store), cast(Any, None), cast(Any, None), cast(Any, limits))
+
+
+def test_an_attempt_waits_for_a_turn_that_begins_soon() -> None:
+    began = time.monotonic()
+    reporter(TurnAnswer(seconds=0.1)).take([Turn("a", 10)])
+    assert time.monotonic() - began >= 0.1
+
+
+def test_a_task_without_a_turn_waits_for_the_last_of_its_limits() -> None:
+    with pytest.raises(Postponed, match="the rate limit b allows 2 turns a second") as postponed:
+        reporter(TurnAnswer(refused={"a": 3.0, "b": 4.0})).take([Turn("a", 1), Turn("b", 2)])
+    assert postponed.value.delay_seconds == 4
