@@ -51,7 +51,7 @@ CREATE TABLE backlog (
     due_at timestamptz NOT NULL,
     publish_at timestamptz NOT NULL,
     published_at timestamptz,                               -- the last confirmed publish, or attempt of a relay
-    publishes smallint NOT NULL DEFAULT 0,                  -- by relays; each makes the next one later
+    publishes smallint NOT NULL DEFAULT 0,                  -- by relays since the last confirm; each delays the next
     counted_for uuid                                        -- the API key whose max_pending counts this row
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX backlog_publish_at ON backlog (publish_at);

@@ -212,7 +212,10 @@ class LeaseSection(Section):
         description="seconds before an unclaimed task with an unconfirmed hint is published again",
     )
     far_out_seconds: float = Field(
-        600.0, ge=10, le=86400, description="seconds before an unclaimed task with a confirmed hint is published again"
+        600.0,
+        ge=10,
+        le=86400,
+        description="seconds before an unclaimed task with a confirmed hint is published again; later pauses grow",
     )
     relay_seconds: float = Field(
         0.5, ge=0.05, le=60, description="seconds between two turns of the relay; 0.1 at most while tasks become due"

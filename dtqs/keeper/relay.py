@@ -55,7 +55,7 @@ class Relay:
                 self._due_until = 0.0
         if not self._link.can_publish:
             return self._due_after is not None  # the rows stay due
-        dues, rest = self._store.backlog.relay(self._mark, BATCH)
+        dues, rest, taken = self._store.backlog.relay(self._mark, BATCH)
         self._mark = next_mark if rest is None else rest
         if dues:
             self._found_at = time.monotonic()
@@ -63,7 +63,7 @@ class Relay:
             self._totals.published += len(dues)
             if confirmed:
                 self._store.backlog.far_out(confirmed)
-        return len(dues) == BATCH or self._due_after is not None
+        return taken == BATCH or self._due_after is not None
 
     def _look_at_clock(self) -> str:
         """Return the next mark. After a step of the clock the scan restarts; after one back, due rows must stay due."""

@@ -42,17 +42,19 @@ class Backlog:
         ((last, changed),) = self._database.run("due_again", parameters)
         return last, int(changed)
 
-    def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None]:
-        """Take at most `limit` rows whose publish time has come, from the mark on. Returns also the next mark.
+    def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None, int]:
+        """Take at most `limit` rows whose publish time has come, from the mark on.
 
-        The mark is `None` if all rows were taken. The rows are committed with a later publish time: publish them, then
-        call far_out for the confirmed ones. Rows that another session has locked are left over, since it may give them
-        up: the next mark is the first of them. Raises StoreUnavailable.
+        Returns the rows to publish, the next mark, and the number of rows taken. Some of these may rest: their hints
+        were confirmed and are probably still in the queue. The mark is `None` if all rows were taken. The rows are
+        committed with a later publish time: publish them, then call far_out for the confirmed ones. Rows that another
+        session has locked are left over, since it may give them up: the next mark is the first of them.
+        Raises StoreUnavailable.
         """
         rows = self._database.run_once(
             "relay", {"mark": mark, "limit": limit, "grace": self._grace, "far_out": self._far_out}
         )
-        return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5]
+        return [Due(*row[:5]) for row in rows if row[0] is not None], rows[0][5], int(rows[0][6])
 
     def far_out(self, confirmed: Sequence[Confirmed]) -> None:
         """Put off the next publish of tasks whose hints the broker has confirmed.

@@ -78,4 +78,4 @@ def test_a_relay_publishes_none_of_more_tasks_than_there_is_room_for(world: Worl
 
     soon(put_off, "all of them are ripe")
     world.execute("UPDATE backlog SET publish_at = publish_at - interval '10 s'")  # more than the grace
-    assert world.store.backlog.relay(LONG_AGO, COMMITS * TASKS) == ([], None)
+    assert world.store.backlog.relay(LONG_AGO, COMMITS * TASKS) == ([], None, 0)

@@ -80,7 +80,7 @@ def test_relay_claim_a_relay_skips_rows_that_are_being_claimed(world: World, hel
     (a, b), worker = world.submit(2), world.worker()
     world.make_due([a, b])
     held.leases.claim(worker, uuid7(), [a])
-    dues, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
+    dues, _, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
     held.commit()
     assert [due.task_id for due in dues] == [b]
     world.check()
@@ -91,7 +91,7 @@ def test_relay_claim_a_relay_continues_with_a_row_whose_claim_failed(world: Worl
     query = "UPDATE backlog SET publish_at = now() - array_position(%s::uuid[], task_id) * interval '1 s' RETURNING 1"
     world.rows(query, [c, b, a])
     held.leases.claim(worker, uuid7(), [a])
-    dues, rest = world.meet(lambda store: store.backlog.relay(LONG_AGO, 1)).result()
+    dues, rest, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 1)).result()
     held.open.connection.rollback()
     assert [due.task_id for due in dues] == [b]
     assert rest is not None
@@ -101,8 +101,8 @@ def test_relay_claim_a_relay_continues_with_a_row_whose_claim_failed(world: Worl
 def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -> None:
     tasks = world.submit(4)
     world.make_due(tasks)
-    first, _ = held.backlog.relay(LONG_AGO, 2)
-    second, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
+    first, _, _ = held.backlog.relay(LONG_AGO, 2)
+    second, _, _ = world.meet(lambda store: store.backlog.relay(LONG_AGO, 10)).result()
     held.commit()
     assert sorted(due.task_id for due in [*first, *second]) == tasks
     assert len(first) == 2

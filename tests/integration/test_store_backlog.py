@@ -37,7 +37,7 @@ def test_a_relay_takes_only_rows_due_for_publishing(world: World) -> None:
     due, fresh = world.submit(2, priority=7, task_type="image", light=False)
     (later,) = world.submit(delay_seconds=60.0)
     set_publish(world, due, 1)
-    (row,), rest = world.store.backlog.relay(LONG_AGO, 10)
+    (row,), rest, _ = world.store.backlog.relay(LONG_AGO, 10)
     assert (row.task_id, row.task_type, row.light, row.priority, rest) == (due, "image", False, 7, None)
     assert [wait_of(world, task) > 0 for task in (due, fresh, later)] == [True] * 3
     assert world.rows("SELECT task_id::text FROM backlog WHERE published_at IS NOT NULL") == [(due,)]
@@ -46,7 +46,7 @@ def test_a_relay_takes_only_rows_due_for_publishing(world: World) -> None:
 def test_a_relay_returns_the_time_that_far_out_needs(world: World) -> None:
     (task,) = world.submit()
     set_publish(world, task, 1)
-    (row,), _ = world.store.backlog.relay(LONG_AGO, 10)
+    (row,), _, _ = world.store.backlog.relay(LONG_AGO, 10)
     world.store.backlog.far_out(confirmed([row]))
     assert wait_of(world, task) > 500
 
@@ -61,6 +61,60 @@ def test_a_relay_publishes_with_growing_delays_up_to_far_out(world: World) -> No
     assert waits == [5, 10, 20, 40, 80, 160, 320, 600, 600]
 
 
+def long_wait(world: World, waited: str, since_publish: str, publishes: int = 0) -> str:
+    """Submit a task that was due this long ago, with a confirmed hint, and that the relay looks at now."""
+    (task,) = world.submit()
+    world.rows(
+        "UPDATE backlog SET due_at = now() - %s::interval, published_at = now() - %s::interval, publish_at = now(), "
+        "publishes = %s WHERE task_id = %s RETURNING 1",
+        waited,
+        since_publish,
+        publishes,
+        task,
+    )
+    return task
+
+
+def test_a_task_with_a_confirmed_hint_rests_until_it_has_waited_four_times_as_long(world: World) -> None:
+    resting = [long_wait(world, *times) for times in (("39 min", "29 min"), ("20 h", "14 h"), ("9 d", "23 h"))]
+    ends = (("605 s", "600 s"), ("41 min", "31 min"), ("9 d", "25 h"), ("1 min", "-1 min"))
+    due = [long_wait(world, *times) for times in ends]
+    dues, _, taken = world.store.backlog.relay(LONG_AGO, 10)
+    assert {row.task_id for row in dues} == set(due)
+    assert taken == 7
+    assert [wait_of(world, task) for task in resting] == [pytest.approx(600, abs=2)] * 3, "readings look no further"
+    assert world.value("SELECT count(*) FROM backlog WHERE publishes > 0") == 4
+
+
+def test_a_task_without_a_confirmed_hint_never_rests(world: World) -> None:
+    task = long_wait(world, "20 h", "1 min", publishes=1)
+    assert [row.task_id for row in world.store.backlog.relay(LONG_AGO, 10)[0]] == [task]
+
+
+def test_a_resting_task_is_published_once_its_queue_was_lost_or_empty(world: World) -> None:
+    for older_than in (0, 10):
+        task = long_wait(world, "20 h", "1 min")
+        world.store.backlog.relay(LONG_AGO, 10)
+        assert repaired(world, older_than) >= {task}
+        assert task in {row.task_id for row in world.store.backlog.relay(LONG_AGO, 10)[0]}
+
+
+def test_a_resting_task_is_published_after_it_was_put_off_or_the_clock_stepped_back(world: World) -> None:
+    put_off, stepped = long_wait(world, "20 h", "1 min"), long_wait(world, "-1 min", "1 min")
+    world.store.backlog.put_off([put_off], "echo", 0)
+    world.store.backlog.due_again(float(world.value("SELECT extract(epoch FROM now()) + 90")), FIRST_ID, 10)
+    dues, _, _ = world.store.backlog.relay(LONG_AGO, 10)
+    assert {row.task_id for row in dues} == {put_off, stepped}
+
+
+def test_a_confirmed_hint_begins_a_new_row_of_growing_delays(world: World) -> None:
+    world.submit()
+    world.rows("UPDATE backlog SET publishes = 5, publish_at = now() RETURNING 1")
+    dues, _, _ = world.store.backlog.relay(LONG_AGO, 10)
+    world.store.backlog.far_out(confirmed(dues))
+    assert world.value("SELECT publishes FROM backlog") == 0
+
+
 def test_a_task_published_many_times_can_be_published_again(world: World) -> None:
     (task,) = world.submit()
     world.rows("UPDATE backlog SET publishes = 1000, publish_at = now() RETURNING 1")
@@ -72,11 +126,11 @@ def test_a_full_batch_of_the_relay_takes_the_oldest_and_returns_its_end(world: W
     tasks = world.submit(4)
     for i, task in enumerate(reversed(tasks)):
         set_publish(world, task, 100 - i)
-    dues, last = world.store.backlog.relay(LONG_AGO, 3)
+    dues, last, _ = world.store.backlog.relay(LONG_AGO, 3)
     assert {due.task_id for due in dues} == set(tasks[1:])
     assert last is not None
     assert world.value("SELECT %s::timestamptz BETWEEN now() - interval '98.9 s' AND now() - interval '97 s'", last)
-    rest, _ = world.store.backlog.relay(last, 3)
+    rest, _, _ = world.store.backlog.relay(last, 3)
     assert [due.task_id for due in rest] == tasks[:1]
 
 
@@ -92,9 +146,9 @@ def test_a_relay_does_not_look_before_its_mark(world: World) -> None:
 def test_a_relay_includes_its_mark_because_many_rows_may_share_one_time(world: World) -> None:
     tasks = world.submit(4)
     world.rows("UPDATE backlog SET publish_at = date_trunc('second', now()) - interval '1 min' RETURNING 1")
-    first, mark = world.store.backlog.relay(LONG_AGO, 2)
+    first, mark, _ = world.store.backlog.relay(LONG_AGO, 2)
     assert mark is not None
-    second, _ = world.store.backlog.relay(mark, 10)
+    second, _, _ = world.store.backlog.relay(mark, 10)
     assert sorted(due.task_id for due in [*first, *second]) == tasks
 
 
@@ -105,7 +159,7 @@ def test_the_mark_trails_the_clock_by_some_seconds(world: World) -> None:
 
 
 def test_a_relay_without_rows_returns_no_place(world: World) -> None:
-    assert world.store.backlog.relay(LONG_AGO, 10) == ([], None)
+    assert world.store.backlog.relay(LONG_AGO, 10) == ([], None, 0)
 
 
 # --- far out and put off

@@ -290,6 +290,11 @@ MUTATIONS = [
         ),
         ("least(waiting.publishes + 1, 1000)", "waiting.publishes"),
         (", published_at = now()", ""),
+        ("publishes = 0 AND ", ""),
+        (" AND published_at <= now()", ""),
+        ("least(3 * (published_at - due_at), interval '1 day')", "interval '1 day'"),
+        ("least(3 * (published_at - due_at), interval '1 day')", "3 * (published_at - due_at)"),
+        ("WHERE rests IS NOT TRUE", "WHERE NOT rests"),
         (" AND waiting.publish_at <= now()", ""),
         (" AND waiting.task_id NOT IN (SELECT locked.task_id FROM locked)", ""),
         (" ORDER BY waiting.publish_at LIMIT", " ORDER BY waiting.publish_at DESC LIMIT"),
@@ -305,9 +310,11 @@ MUTATIONS = [
         (" FOR UPDATE SKIP LOCKED", ""),
         ("now() + %(far_out)s * interval '1 s'", "waiting.publish_at + 0 * %(far_out)s * interval '1 s'"),
         (", published_at = now()", ""),
+        (", publishes = 0", ""),
     ),
     *_of(
         "put_off.sql",
+        ", published_at = NULL",
         (
             "greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')",
             "clock_timestamp() + %(seconds)s * interval '1 s'",
@@ -315,6 +322,7 @@ MUTATIONS = [
     ),
     *_of(
         "repair.sql",
+        ", published_at = NULL",
         ("due_at <= now() AND ", ""),
         (" AND publish_at > now()", ""),
         ("published_at <= now() - %(older_than)s * interval '1 s'", "true"),
@@ -331,6 +339,7 @@ MUTATIONS = [
     *_of("vouch.sql", " AND worker.heartbeat_at = silent.at", ("WHERE worker.dead_at IS NULL ", "")),
     *_of(
         "due_again.sql",
+        "published_at = NULL, ",
         ("due_at <= to_timestamp(%(until)s) AND ", ""),
         " AND waiting.due_at <= to_timestamp(%(until)s)",
         ("task_id > %(after)s::uuid", "true"),

@@ -168,7 +168,7 @@ class Publisher(Part):
         self.chance.choice([self._relay, self._relay, self._put_off, self._far_out, self._repair])()
 
     def _relay(self) -> None:
-        dues, _ = self.store.backlog.relay(LONG_AGO, 20)
+        dues, _, _ = self.store.backlog.relay(LONG_AGO, 20)
         self.scene.count("relayed", len(dues))
         self.store.backlog.far_out(confirmed([due for due in dues if self.chance.random() < 0.5]))
 

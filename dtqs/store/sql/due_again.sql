@@ -1,6 +1,7 @@
 -- A keeper, after the database's clock stepped back: one batch of the backlog in the order of ids. Rows that were due
 -- before the step (`until`) stay due and are published now. Due rows that were put far out are published no later than
--- without the step.
+-- without the step. Without `published_at` the relay publishes them: the last hint may have come before its task was
+-- due again.
 WITH seen AS MATERIALIZED (
     SELECT
         task_id,
@@ -21,6 +22,7 @@ locked AS MATERIALIZED (
 updated AS (
     UPDATE backlog waiting SET
         due_at = least(waiting.due_at, now()),
+        published_at = NULL,
         publish_at = CASE
             WHEN waiting.due_at > now() THEN now()
             ELSE least(waiting.publish_at, now() + %(far_out)s * interval '1 s') END

@@ -8,7 +8,7 @@ WITH locked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE backlog waiting
-SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now()
+SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now(), publishes = 0
 WHERE waiting.task_id = ANY (ARRAY(
     SELECT locked.task_id
     FROM locked

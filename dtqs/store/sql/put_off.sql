@@ -1,7 +1,8 @@
 -- A worker that does not run a task's type, or a keeper that empties an old queue: the tasks get another hint later. It
 -- changes only tasks of that type, since the hint that named them may be forged. It waits for each row: the hint is
 -- acked afterwards, so a row that it skipped because of another session's lock would lose its only hint. The relay's
--- mark must not pass a row that waited long, so the time is the one after the locks.
+-- mark must not pass a row that waited long, so the time is the one after the locks. Without `published_at` the relay
+-- lets no row rest.
 WITH locked AS MATERIALIZED (
     SELECT task_id
     FROM backlog
@@ -10,5 +11,5 @@ WITH locked AS MATERIALIZED (
     FOR UPDATE
 )
 UPDATE backlog waiting
-SET publish_at = greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')
+SET publish_at = greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s'), published_at = NULL
 WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))

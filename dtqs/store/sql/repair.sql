@@ -1,6 +1,6 @@
 -- A keeper makes a batch of due rows of one queue due for publishing: those of `types`, or of all other types if it is
 -- not `routed`. Either the broker lost the queue (older_than is 0), or the queue has no ready message although rows
--- were published longer ago than that.
+-- were published longer ago than that. Without `published_at` the relay publishes each row, and lets none rest.
 WITH seen AS MATERIALIZED (
     SELECT
         task_id,
@@ -22,7 +22,7 @@ locked AS MATERIALIZED (
 ),
 updated AS (
     UPDATE backlog waiting
-    SET publish_at = now()
+    SET publish_at = now(), published_at = NULL
     WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING 1
 )
