@@ -14,10 +14,11 @@ from pika.spec import Basic
 
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.pika_gevent_parts import open_gevent_connection
+from dtqs.broker.own_queue import hear
 from dtqs.broker.publisher import CONFIRMED_BYTES
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_homes import QueueHomes
-from dtqs.broker.topology import EVENTS, EVENTS_BYTES, EVENTS_LENGTH, declare_exchanges
+from dtqs.broker.topology import EVENTS, EVENTS_BYTES, EVENTS_LENGTH
 from dtqs.broker.unkept import UnkeptHints
 from dtqs.config import RabbitmqSection
 from dtqs.confirmed import Confirmed
@@ -113,18 +114,7 @@ class ApiLink:
         return self._publisher.take_confirmed()
 
     def _on_consuming_channel(self, channel: Channel) -> None:
-        declare_exchanges(channel)
-        arguments = {"x-max-length": EVENTS_LENGTH, "x-max-length-bytes": EVENTS_BYTES, "x-overflow": "drop-head"}
-        channel.queue_declare(
-            "",
-            exclusive=True,
-            arguments=arguments,
-            callback=lambda frame: self._consume_events(channel, frame.method.queue),
-        )
-
-    def _consume_events(self, channel: Channel, queue: str) -> None:
-        channel.queue_bind(queue, EVENTS)
-        channel.basic_consume(queue, self._on_message, auto_ack=True)
+        hear(channel, EVENTS, EVENTS_LENGTH, EVENTS_BYTES, self._on_message)
 
     def _on_message(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
         if not self._watched:

@@ -14,7 +14,7 @@ from dtqs.config import RabbitmqSection
 
 
 class QueueLane:
-    """Its owner calls `on_channel` and `on_lost`. `on_ready` runs once the queue exists, before the first delivery."""
+    """Its owner calls `on_channel` and `on_lost`."""
 
     def __init__(
         self,
@@ -23,26 +23,21 @@ class QueueLane:
         numbers: Iterator[int],
         inbox: Inbox,
         on_missing: Callable[[str], None],
-        on_ready: Callable[[Channel], None] = lambda _: None,
     ) -> None:
         self.consumer = Consumer(queue, numbers, inbox.put, self._reopen)
         self._keeper = QueueKeeper(section, queue, on_missing)
-        self._inbox, self._on_ready = inbox, on_ready
+        self._inbox = inbox
         self._channel: Channel | None = None
 
     def on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        self._keeper.ensure(channel, lambda: self._begin(channel))
+        self._keeper.ensure(channel, lambda: self.consumer.attach(channel))
 
     def on_lost(self, reason: BaseException) -> None:
         self._keeper.lost(reason)
         self.consumer.detach()
         # The broker returns its deliveries to the queue. A claim would do no harm, but others may have them already.
         self._inbox.drop(self.consumer.channel_number)
-
-    def _begin(self, channel: Channel) -> None:
-        self._on_ready(channel)
-        self.consumer.attach(channel)
 
     def _reopen(self) -> None:
         """Begin again on a new channel, which looks for the queue first: the broker cancelled our consumer."""

@@ -20,6 +20,8 @@ EVENTS = "task_events"
 CONTROL = "task_control"
 EVENTS_LENGTH, EVENTS_BYTES = 10_000, 64 << 20
 """The most messages that wait for one API process, and the most of their bytes. A lost event only delays a stream."""
+CONTROL_LENGTH, CONTROL_BYTES = 1_000, 4 << 20
+"""The most cancels that wait for one worker. A heartbeat finds a cancel whose message is lost."""
 PERSISTENT = 2
 _NODES_OF_A_QUORUM = 3
 _VALUES = {

@@ -1,6 +1,7 @@
-"""A worker's two connections on one loop. One consumes and acks, a channel per queue; the other publishes, since
-in an alarm the broker stops reading a connection that has published. While the main thread waits for a task, it serves
-the loop itself. It keeps the loop during the task; the I/O thread takes it back from a task that is not tiny.
+"""A worker's two connections on one loop. One consumes and acks, a channel per queue and one for cancels; the other
+publishes, since in an alarm the broker stops reading a connection that has published. While the main thread waits for a
+task, it serves the loop itself. It keeps the loop during the task; the I/O thread takes it back from a task that is not
+tiny.
 """
 
 import contextlib
@@ -14,9 +15,10 @@ from dtqs.broker.consumer import Delivery
 from dtqs.broker.inbox import Inbox
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.shared import SharedThreadLoop
+from dtqs.broker.own_queue import hear
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_lane import QueueLane
-from dtqs.broker.topology import CONTROL, QUEUE, declare_exchanges
+from dtqs.broker.topology import CONTROL, CONTROL_BYTES, CONTROL_LENGTH, QUEUE
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
@@ -41,12 +43,14 @@ class WorkerLink:
         self._on_cancel = on_cancel
         self._loop = SharedThreadLoop("broker")
         numbers = itertools.count(1)
-        first = QueueLane(section, queues[0], numbers, self.inbox, on_queue_missing, self._hear_control)
-        others = [QueueLane(section, queue, numbers, self.inbox, on_queue_missing) for queue in queues[1:]]
-        self._consumers = tuple(lane.consumer for lane in (first, *others))
+        lanes = [QueueLane(section, queue, numbers, self.inbox, on_queue_missing) for queue in queues]
+        self._consumers = tuple(lane.consumer for lane in lanes)
+        first, *others = lanes
         self._consuming = BrokerConnection(self._loop, section, f"{name} consumes", first.on_channel, first.on_lost)
         for lane in others:
             self._consuming.add_lane(lane.on_channel, lane.on_lost)
+        # On a channel of its own: if the broker refuses it, tasks are consumed all the same. A heartbeat finds cancels.
+        self._consuming.add_lane(self._hear_control, lambda _: None)
         self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
         self._publisher = self._publishing.publisher
 
@@ -140,14 +144,7 @@ class WorkerLink:
             consumer.give_up(deliveries)
 
     def _hear_control(self, channel: Channel) -> None:
-        declare_exchanges(channel)
-        channel.queue_declare(
-            "", exclusive=True, callback=lambda frame: self._consume_control(channel, frame.method.queue)
-        )
-
-    def _consume_control(self, channel: Channel, queue: str) -> None:
-        channel.queue_bind(queue, CONTROL)
-        channel.basic_consume(queue, self._on_control, auto_ack=True)
+        hear(channel, CONTROL, CONTROL_LENGTH, CONTROL_BYTES, self._on_control)
 
     def _on_control(self, _: Channel, __: Basic.Deliver, ___: object, body: bytes) -> None:
         try:

@@ -18,6 +18,7 @@ from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World
 from tests.support.helpers import eventually
+from tests.support.own_queues import break_channel, note_bound, queue_exists
 
 _HELD_BYTES = 8000
 """Room for 400 tasks in commits of 100."""
@@ -79,3 +80,17 @@ def test_a_relay_publishes_none_of_more_tasks_than_there_is_room_for(world: Worl
     soon(put_off, "all of them are ripe")
     world.execute("UPDATE backlog SET publish_at = publish_at - interval '10 s'")  # more than the grace
     assert world.store.backlog.relay(LONG_AGO, COMMITS * TASKS) == ([], None, 0)
+
+
+def test_a_new_channel_leaves_no_queue_of_events_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = note_bound(monkeypatch)
+    one = ApiLink(RabbitmqSection(url=url), "trial", set(), lambda _: None)
+    one.start()
+    try:
+        soon(lambda: bound, "it hears events")
+        break_channel(one._consuming.channel)
+        soon(lambda: len(bound) == 2, "it hears events on a new channel")
+        soon(lambda: not queue_exists(url, bound[0]), "the old queue is gone")
+        assert queue_exists(url, bound[1])
+    finally:
+        one.stop(Deadline(5))

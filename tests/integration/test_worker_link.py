@@ -1,5 +1,6 @@
 """A worker's publishing: events without confirms, and hints whose confirms it waits for, in any order."""
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from dtqs.routes import Routes
 from dtqs.task import Due
 from dtqs.uuid7 import uuid7
 from tests.support.helpers import eventually
+from tests.support.own_queues import break_channel, note_bound, queue_exists
 
 LIMIT_SECONDS = 20.0
 
@@ -68,6 +70,45 @@ def test_an_event_of_an_attempt_goes_out_although_the_main_thread_has_kept_the_l
     assert link._loop._ioloop._taken
     link.publish_events([(1, uuid7(), "progress")])
     assert not link._loop._ioloop._taken, "the I/O thread would take the loop after 0.1 s only"
+
+
+def test_a_new_channel_leaves_no_queue_of_cancels_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = note_bound(monkeypatch)
+    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
+    link.start()
+    try:
+        eventually(lambda: len(bound) == 1, 10, "it hears cancels")
+        (lane,) = link._consuming._lanes
+        for count in (2, 3):
+            link._loop.call(lambda: break_channel(lane._channel))
+            eventually(functools.partial(has, bound, count), 10, "it hears cancels on a new channel")
+        eventually(lambda: not any(queue_exists(url, old) for old in bound[:2]), 10, "the old queues are gone")
+        assert queue_exists(url, bound[2])
+    finally:
+        link.stop(Deadline(5))
+
+
+def has(bound: list[str], count: int) -> bool:
+    return len(bound) == count
+
+
+def test_a_refused_queue_of_cancels_is_not_left_behind_and_delays_no_task(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = note_bound(monkeypatch, "no such exchange")
+    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
+    link.start()
+    try:
+        link.consume(1)
+        eventually(lambda: len(bound) > 3, 10, "its queue was refused again and again")
+        number = link._consumers[0].channel_number
+        link.publish_hints([Due(uuid7(), "echo", False, 5, "")], Deadline(LIMIT_SECONDS))
+        link.wait(LIMIT_SECONDS)
+        assert link.inbox.has_any()
+        assert number == link._consumers[0].channel_number, "the channel of the tasks is still the same"
+        eventually(lambda: not queue_exists(url, bound[0]), 10, "the first refused queue is gone")
+    finally:
+        link.stop(Deadline(5))
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
