@@ -251,6 +251,14 @@ def test_a_receipt_is_acknowledged_and_logged_at_any_time(
     assert "STOP" not in caplog.text
 
 
+def test_a_message_that_cannot_be_read_is_refused_and_keeps_the_connection(smpp: Send, server: SmppServer) -> None:
+    smpp()
+    server.send_raw(struct.pack(">LLLL", 19, 5, 0, 77) + b"abc")
+    assert server.wait_for("deliver_sm_resp").status == consts.SMPP_ESME_RX_P_APPN
+    assert smpp()["status"] == "accepted"
+    assert server.commands().count("bind_transceiver") == 1
+
+
 def test_awaited_receipts_are_in_the_result(smpp: Send, server: SmppServer) -> None:
     def deliver() -> None:
         server.wait_for("submit_sm", 2)

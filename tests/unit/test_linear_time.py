@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import falcon
@@ -27,6 +26,7 @@ from dtqs.processors.email import payload as email
 from dtqs.processors.sms import exchange, numbers, receipts, segments, template
 from dtqs.processors.sms import message as sms_message
 from dtqs.processors.sms import payload as sms
+from dtqs.processors.sms.pdu import Delivery
 from dtqs.processors.video import overlays, playlist, vtt
 
 SIZE = 4_000
@@ -140,14 +140,7 @@ def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[A
 
 
 def receipt(text: str) -> object:
-    pdu = SimpleNamespace(
-        short_message=text.encode("latin-1", "replace"),
-        message_payload=None,
-        esm_class=0,
-        receipted_message_id=None,
-        message_state=None,
-    )
-    return receipts.receipt_in(pdu)
+    return receipts.receipt_in(Delivery(text=text.encode("latin-1", "replace")))
 
 
 def opened(token: str) -> None:

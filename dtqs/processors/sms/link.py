@@ -1,7 +1,7 @@
 """One SMPP connection: requests and responses, answers to the server's requests, and a thread that tends it when idle.
 
-smpplib encodes the PDUs, but the socket is ours. smpplib's client supports no IPv6, does not check the certificate's
-host, and logs every byte, also the password.
+smpplib writes the PDUs, and pdu.py reads them. The socket is ours: smpplib's client supports no IPv6, does not check
+the certificate's host, and logs every byte, also the password.
 """
 
 import logging
@@ -16,12 +16,12 @@ from typing import Any
 
 from smpplib import consts, smpp
 from smpplib.client import SimpleSequenceGenerator
-from smpplib.exceptions import UnknownCommandError
 
 from dtqs.deadline import Deadline
 from dtqs.errors import DtqsError
+from dtqs.processors.sms.pdu import HEADER_BYTES, Command, Delivery, Pdu, read
 
-_HEADER_BYTES, _PDU_BYTES = 16, 64 << 10
+_PDU_BYTES = 64 << 10
 _TICK_SECONDS = 0.2
 _UNBIND_SECONDS = 1.0
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Link:
         connection: socket.socket,
         timeout_seconds: float,
         enquire_seconds: float,
-        on_message: Callable[[Any], int],
+        on_message: Callable[[Delivery], int],
     ) -> None:
         self._socket, self._timeout_seconds, self._enquire_seconds, self._on_message = (
             connection,
@@ -69,14 +69,14 @@ class Link:
     def quiet_seconds(self) -> float:
         return time.monotonic() - self._received_at
 
-    def ask(self, command: str, **fields: Any) -> Any:
+    def ask(self, command: str, **fields: Any) -> Pdu:
         """Send a request and return its response, whatever the status. Raises LinkLost."""
         deadline = Deadline(self._timeout_seconds)
         with self._locked():
             request = smpp.make_pdu(command, client=self._numbers, **fields)
             self._send(request)
             for pdu in self._until(deadline):
-                if pdu.is_response() and pdu.sequence == request.sequence:
+                if pdu.is_response and pdu.sequence == request.sequence:
                     return pdu
                 self._answer(pdu)
             raise LinkLost(f"no response to {command} within {self._timeout_seconds:g} s")
@@ -129,14 +129,14 @@ class Link:
         except OSError as error:
             raise LinkLost(f"cannot send: {error}") from error
 
-    def _until(self, deadline: Deadline) -> Iterator[Any]:
+    def _until(self, deadline: Deadline) -> Iterator[Pdu]:
         """Yield PDUs until the deadline passes, even if the server sends without a pause."""
         while (pdu := self._next(deadline)) is not None:
             yield pdu
             if deadline.passed:
                 return
 
-    def _next(self, deadline: Deadline) -> Any:
+    def _next(self, deadline: Deadline) -> Pdu | None:
         """Return the next PDU, oldest first; None if none arrives in time."""
         while (raw := self._cut()) is None:
             try:
@@ -150,45 +150,39 @@ class Link:
                 raise LinkLost("the server has closed the connection")
             self._buffer += data
             self._received_at, self._enquired_at = time.monotonic(), None
-        return self._parse(raw)
+        return read(raw)
 
     def _cut(self) -> bytes | None:
         """Remove the first complete PDU from the buffer and return it, or None."""
-        if len(self._buffer) < _HEADER_BYTES:
+        if len(self._buffer) < HEADER_BYTES:
             return None
         (length,) = struct.unpack_from(">L", self._buffer)
-        if not _HEADER_BYTES <= length <= _PDU_BYTES:
+        if not HEADER_BYTES <= length <= _PDU_BYTES:
             raise LinkLost(f"the server does not speak SMPP: a PDU of {length} octets")
         if len(self._buffer) < length:
             return None
         raw, self._buffer = self._buffer[:length], self._buffer[length:]
         return raw
 
-    def _parse(self, raw: bytes) -> Any:
-        try:
-            return smpp.parse_pdu(raw, client=self._numbers, allow_unknown_opt_params=True)
-        except UnknownCommandError:
-            # an unknown command is answered with generic_nack, and a harmless PDU takes its place
-            unknown = smpp.make_pdu("generic_nack", status=consts.SMPP_ESME_RINVCMDID)
-            (unknown.sequence,) = struct.unpack_from(">L", raw, 12)
-            self._send(unknown)
-            return smpp.make_pdu("enquire_link_resp", sequence=0)
-        except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
-            raise LinkLost(f"the server sent a PDU that cannot be read: {error}") from error
-
-    def _answer(self, pdu: Any) -> None:
+    def _answer(self, pdu: Pdu) -> None:
         """Answer a request of the server; ignore a response that no caller waits for any more."""
-        if pdu.is_response() or pdu.command == "alert_notification":
+        if pdu.is_response or pdu.command is Command.ALERT_NOTIFICATION:
             return
-        status = self._on_message(pdu) if pdu.command == "deliver_sm" else consts.SMPP_ESME_ROK
-        known = pdu.command in ("enquire_link", "deliver_sm", "unbind")
-        response = smpp.make_pdu(
-            f"{pdu.command}_resp" if known else "generic_nack", status=status if known else consts.SMPP_ESME_RINVCMDID
-        )
-        response.sequence = pdu.sequence
-        self._send(response)
-        if pdu.command == "unbind":
+        if pdu.command is Command.DELIVER_SM:
+            # this refusal is final: a server that sends such a message again gets the same response
+            status = self._on_message(pdu.delivery) if pdu.delivery else consts.SMPP_ESME_RX_P_APPN
+            self._respond(f"{pdu.command}_resp", pdu.sequence, status)
+        elif pdu.command in (Command.ENQUIRE_LINK, Command.UNBIND):
+            self._respond(f"{pdu.command}_resp", pdu.sequence)
+        else:
+            self._respond("generic_nack", pdu.sequence, consts.SMPP_ESME_RINVCMDID)
+        if pdu.command is Command.UNBIND:
             raise LinkLost("the server has unbound us")
+
+    def _respond(self, response: str, sequence: int, status: int = consts.SMPP_ESME_ROK) -> None:
+        made = smpp.make_pdu(response, status=status)
+        made.sequence = sequence
+        self._send(made)
 
     def _tend(self) -> None:
         while not self._ended.wait(_TICK_SECONDS):

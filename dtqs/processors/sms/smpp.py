@@ -15,6 +15,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.sms.link import Link, LinkLost
 from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage
 from dtqs.processors.sms.numbers import is_alphanumeric
+from dtqs.processors.sms.pdu import Delivery
 from dtqs.processors.sms.receipts import Receipts, receipt_in
 from dtqs.processors.sms.segments import TextSegments, encode
 from dtqs.processors.sms.settings import SmsSettings
@@ -130,7 +131,7 @@ class Smpp:
             except LinkLost as error:
                 raise SmsUnsure(f"smpp did not reply: {error}; before that {before}") from error
             if reply.status == consts.SMPP_ESME_ROK:
-                return (reply.message_id or b"").decode("latin-1")
+                return reply.message_id.decode("latin-1")
             why = _status(reply.status)
             if reply.status not in NOT_TAKEN:
                 raise SmsRefused("smpp", f"{why}; before that {before}" if some_taken else why)
@@ -152,9 +153,9 @@ class Smpp:
             # accepted segments stay accepted, and the next submit sees the loss
             logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
 
-    def _on_message(self, pdu: Any) -> int:
+    def _on_message(self, delivery: Delivery) -> int:
         """Keep and log a receipt; refuse an incoming message, since DTQS reads none."""
-        receipt = receipt_in(pdu)
+        receipt = receipt_in(delivery)
         if receipt is None:
             logger.warning("incoming message refused: SMS are only sent here")
             return int(consts.SMPP_ESME_RX_R_APPN)

@@ -4,7 +4,6 @@ import email.utils
 import resource
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from dtqs.processors.sms.exchange import Exchange, retry_after
 from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
+from dtqs.processors.sms.pdu import Delivery
 from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.smpp import Smpp
@@ -246,12 +246,12 @@ def test_retry_after_may_be_a_date() -> None:
 
 def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
     text = b"id:12 sub:001 dlvrd:001 submit date:1 done date:2 stat:EXPIRED err:0B1 text:id:13"
-    assert receipt_in(_deliver(esm_class=4, short_message=text)) == Receipt("12", "EXPIRED", "0B1")
-    assert receipt_in(_deliver(short_message=text)) == Receipt("12", "EXPIRED", "0B1")
-    assert receipt_in(
-        _deliver(esm_class=4, short_message=text, receipted_message_id=b"ff", message_state=2)
-    ) == Receipt("ff", "DELIVRD", "0B1")
-    assert receipt_in(_deliver(short_message=b"my id: none")) is None
+    assert receipt_in(Delivery(esm_class=4, text=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(Delivery(text=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(Delivery(esm_class=4, text=text, receipted_message_id=b"ff", message_state=2)) == Receipt(
+        "ff", "DELIVRD", "0B1"
+    )
+    assert receipt_in(Delivery(text=b"my id: none")) is None
 
 
 @pytest.mark.parametrize(
@@ -287,17 +287,6 @@ def test_receipts_may_arrive_during_a_look_up() -> None:
     for message_id in ("1", "2"):
         receipts.add(Receipt(message_id, "DELIVRD", None))
     assert receipts.of([Comes("2")]) == (Receipt("2", "DELIVRD", None),)
-
-
-def _deliver(**fields: Any) -> SimpleNamespace:
-    known = {
-        "esm_class": 0,
-        "short_message": b"",
-        "message_payload": None,
-        "receipted_message_id": None,
-        "message_state": None,
-    }
-    return SimpleNamespace(**{**known, **fields})
 
 
 def test_a_host_that_no_look_up_takes_is_no_connection() -> None:
