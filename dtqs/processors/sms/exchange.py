@@ -61,6 +61,8 @@ class Exchange:
             nonlocal has_left
             if event.endswith(".send_request_headers.started"):
                 begins()
+            elif event.endswith(".send_request_headers.complete"):
+                # without the end of its headers no server can act on a request
                 has_left = True
 
         try:

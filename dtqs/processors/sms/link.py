@@ -31,6 +31,10 @@ class LinkLost(DtqsError):
     """The connection is unusable; the last request may or may not have been carried out."""
 
 
+class RequestUnsent(LinkLost):
+    """The connection is unusable, and no byte of the request was written."""
+
+
 class Link:
     """Serves one thread beside its own. The holder of the lock reads and writes.
 
@@ -70,7 +74,7 @@ class Link:
         return time.monotonic() - self._received_at
 
     def ask(self, command: str, **fields: Any) -> Pdu:
-        """Send a request and return its response, whatever the status. Raises LinkLost."""
+        """Send a request and return its response, whatever the status. Raises LinkLost, RequestUnsent."""
         deadline = Deadline(self._timeout_seconds)
         with self._locked():
             request = smpp.make_pdu(command, client=self._numbers, **fields)
@@ -105,10 +109,12 @@ class Link:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self.usable or not self._lock.acquire(timeout=self._timeout_seconds):
+        if not self._lock.acquire(timeout=self._timeout_seconds):
             self.end()
-            raise LinkLost("the connection has ended")
+            raise RequestUnsent(f"the connection was busy for {self._timeout_seconds:g} s")
         try:
+            if not self.usable:
+                raise RequestUnsent("the connection has ended")
             yield
         except BaseException:
             # also after a timeout or a cancel: an interrupt inside a PDU makes all later bytes meaningless
@@ -123,11 +129,14 @@ class Link:
         self._socket.close()
 
     def _send(self, pdu: Any) -> None:
+        """Write a PDU. Raises RequestUnsent if its first byte could not be written, or LinkLost."""
+        data, written, deadline = pdu.generate(), 0, Deadline(self._timeout_seconds)
         try:
-            self._socket.settimeout(self._timeout_seconds)
-            self._socket.sendall(pdu.generate())
+            while written < len(data):
+                self._socket.settimeout(deadline.remaining)
+                written += self._socket.send(data[written:])
         except OSError as error:
-            raise LinkLost(f"cannot send: {error}") from error
+            raise (LinkLost if written else RequestUnsent)(f"cannot send: {error}") from error
 
     def _until(self, deadline: Deadline) -> Iterator[Pdu]:
         """Yield PDUs until the deadline passes, even if the server sends without a pause."""

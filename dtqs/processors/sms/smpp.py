@@ -12,7 +12,7 @@ from smpplib import consts
 
 from dtqs.deadline import Deadline
 from dtqs.errors import PermanentError
-from dtqs.processors.sms.link import Link, LinkLost
+from dtqs.processors.sms.link import Link, LinkLost, RequestUnsent
 from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage
 from dtqs.processors.sms.numbers import is_alphanumeric
 from dtqs.processors.sms.pdu import Delivery
@@ -128,6 +128,10 @@ class Smpp:
         while True:
             try:
                 reply = link.ask("submit_sm", **fields)
+            except RequestUnsent as error:
+                if not some_taken:
+                    raise SmsNotTaken("smpp", str(error)) from error
+                raise SmsUnsure(f"smpp can take no further segments: {error}; before that {before}") from error
             except LinkLost as error:
                 raise SmsUnsure(f"smpp did not reply: {error}; before that {before}") from error
             if reply.status == consts.SMPP_ESME_ROK:
