@@ -2,6 +2,7 @@
 
 import io
 import os
+import smtplib
 import socket
 import threading
 import time
@@ -285,6 +286,25 @@ def test_a_failure_before_the_handover_leaves_no_doubt(
     with pytest.raises(error):
         send(sender, attempt)
     assert server.mails == []
+    send(sender, attempt)
+    assert len(server.mails) == 1
+
+
+def test_a_final_line_that_cannot_be_written_leaves_no_doubt(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_bytes = smtplib.SMTP.send
+
+    def lose(smtp: smtplib.SMTP, data: Any) -> None:
+        if data == b".\r\n":
+            smtp.close()
+        send_bytes(smtp, data)
+
+    sender = processor(server, on_ambiguous="fail")
+    monkeypatch.setattr(smtplib.SMTP, "send", lose)
+    with pytest.raises(ServerUnreachable, match="before the e-mail was complete"):
+        send(sender, attempt)
+    monkeypatch.undo()
     send(sender, attempt)
     assert len(server.mails) == 1
 

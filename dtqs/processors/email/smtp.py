@@ -140,7 +140,7 @@ class MailServer:
         return options
 
     def _hand_over(self, content: bytes) -> str:
-        """Send the content. Before its final line the server has nothing; after it only the answer decides."""
+        """Send the content. Without its whole final line the server has nothing; after it only the answer decides."""
         smtp = self._smtp
         assert smtp is not None
         try:
@@ -151,11 +151,11 @@ class MailServer:
             data = re.sub(rb"(?m)^\.", b"..", content)
             for start in range(0, len(data), _PIECE_BYTES):
                 smtp.send(data[start : start + _PIECE_BYTES])
+            smtp.send(b".\r\n")
         except OSError as error:
             reason = _reason(error)
             raise ServerUnreachable(self._where, f"broke off before the e-mail was complete ({reason})") from error
         try:
-            smtp.send(b".\r\n")
             code, message = smtp.getreply()
             _timeout(smtp, self._settings.reply_timeout_seconds)
         except OSError as error:
