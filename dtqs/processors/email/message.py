@@ -4,15 +4,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import formatdate
 
 from dtqs.processors.email.addresses import Address, parse, unique
 from dtqs.processors.email.headers import address_field, text_field
 from dtqs.processors.email.payload import EmailPayload
 
+
+class _PartsPolicy(EmailPolicy):
+    """Writes a content id on one line: the library encodes a long one, and then `cid:` finds nothing."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name.lower() == "content-id":
+            return f"{name}: {value}{self.linesep}".encode()
+        return super().fold_binary(name, value)
+
+
 # without 8bit the server need not offer 8BITMIME, and no relay converts the content that DKIM signed
-_POLICY = SMTP.clone(cte_type="7bit")
+_POLICY = _PartsPolicy(linesep="\r\n", cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True)

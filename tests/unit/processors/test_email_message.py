@@ -146,6 +146,15 @@ def test_text_and_html_are_alternatives_with_inline_images_and_attachments(made:
     assert mail.get_body(("html",)).get_content().strip() == '<img src="cid:logo">'
 
 
+@pytest.mark.parametrize("length", [1, 70, 76, 200])
+def test_a_content_id_is_written_as_it_is(length: int) -> None:
+    cid = ("logo@example.org" * 13)[:length]
+    payload = EmailPayload.model_validate({"to": ["a@example.org"], "subject": "a", "html": "a"})
+    image = File(b"", "image/png", "logo.png", cid)
+    content = compose(payload, Body("a", None, "a", [image]), parse("s@example.com"), "id").content
+    assert f"\r\nContent-ID: <{cid}>\r\n".encode() in content
+
+
 def test_html_alone_may_have_inline_images(made: Any, tmp_path: Path) -> None:
     source = {"source": f"file:{tmp_path}/sources/logo.png", "filename": "logo.png", "inline": True}
     assert made({"html": "<p>x"}).get_content_type() == "text/html"
