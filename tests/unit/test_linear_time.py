@@ -204,6 +204,15 @@ def test_no_input_takes_more_than_linear_time(name: str) -> None:
             check(work, seed, prefix, end)
 
 
+def test_a_long_header_is_folded_in_linear_time() -> None:
+    """A copy of the text at each line shows only in long texts."""
+
+    def fold(words: int) -> object:
+        return headers.text_field("Subject", f"{'a' * 70} " * words)
+
+    assert seconds(fold, 16_000) < 8 * seconds(fold, 4_000)
+
+
 def test_the_worst_allowed_address_is_parsed_at_once() -> None:
     for seed in ("<", " ", "< ", "a <", "ü", '"\\'):
         text = (seed * addresses.ADDRESS_CHARACTERS)[: addresses.ADDRESS_CHARACTERS - 1] + "@"

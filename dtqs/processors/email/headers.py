@@ -59,14 +59,15 @@ def _encoded(text: str, indent: int) -> str:
 
 def _folded(name: str, parts: Sequence[str], separator: str) -> str:
     """Join the parts. A line ends after a separator before it gets too long; the next begins with the space."""
-    text, length, bare = f"{name}:", len(name) + 1, True
+    pieces, length, bare = [f"{name}:"], len(name) + 1, True
     for index, part in enumerate(parts):
         piece = part + (separator.rstrip(" ") if index + 1 < len(parts) else "")
         first, _, last = piece.partition("\r\n")
         # a line of only spaces is not a continuation, so the empty parts of double spaces stay on the current line
         if not bare and piece and length + 1 + len(first) > LINE_CHARACTERS:
-            text, length, bare = f"{text}\r\n", 0, True
-        text += f" {piece}"
+            pieces.append("\r\n")
+            length, bare = 0, True
+        pieces += (" ", piece)
         length = len(piece.rpartition("\r\n")[2]) if last else length + 1 + len(first)
         bare = bare and not piece
-    return f"{text}\r\n"
+    return "".join([*pieces, "\r\n"])

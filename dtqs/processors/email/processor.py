@@ -12,7 +12,7 @@ from dtqs.processors.email.attachments import read_files
 from dtqs.processors.email.faults import AnswerLost, Refusal, TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.message import Body, Mail, Rendered, compose, header_names
-from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.payload import SUBJECT_CHARACTERS, EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.signature import signature
 from dtqs.processors.email.smtp import AnswerMissing, MailServer, SmtpReceipt
@@ -142,6 +142,10 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
             if payload.subject is None and made.subject is None:
                 raise TemplateFault(
                     payload.template, f"{payload.template}.subject.txt is missing, and the task gives no subject"
+                )
+            if payload.subject is None and (count := len(made.subject or "")) > SUBJECT_CHARACTERS:
+                raise TemplateFault(
+                    f"{payload.template}.subject.txt", f"it makes {count} characters; allowed are {SUBJECT_CHARACTERS}"
                 )
         subject = made.subject if payload.subject is None else payload.subject
         text = made.text if payload.text is None else payload.text

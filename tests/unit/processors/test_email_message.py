@@ -244,7 +244,7 @@ def test_a_template_gives_subject_text_and_escaped_html(made: Any, templates: Pa
     assert body(text) == "Hello <Ada>\nBye\n"
     assert body(html) == "<p>Hello &lt;Ada&gt;</p>\n"
     mail = made(
-        {"subject": "Mine", "text": "mine", "template": "welcome", "context": {"name": "Ada"}}, templates=templates
+        {"subject": "Mine", "text": "mine", "template": "welcome", "context": {"name": "x" * 2000}}, templates=templates
     )
     assert (mail["Subject"], body(mail.get_body(("plain",)))) == ("Mine", "mine\n")
 
@@ -265,6 +265,7 @@ def test_a_changed_template_is_read_again(made: Any, templates: Path) -> None:
         ("escape", {}, "template escape.txt: access to attribute '__class__' of 'str' object is unsafe"),
         ("divide", {"n": 0}, "template divide.txt: ZeroDivisionError"),
         ("plain", {}, "plain.subject.txt is missing, and the task gives no subject"),
+        ("welcome", {"name": "x" * 992}, "template welcome.subject.txt: it makes 1001 characters; allowed are 1000"),
     ],
 )
 def test_a_template_error_names_its_place(
