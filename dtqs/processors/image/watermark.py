@@ -15,14 +15,24 @@ def stamped(picture: Image.Image, mark: ImageWatermark, image: Image.Image | Non
     drawn = _drawn(mark, picture.size) if image is None else _fitted(image, mark.scale, picture.size)
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     if mark.tile:
-        for top in range(0, picture.height, drawn.height + mark.margin):
-            for left in range(0, picture.width, drawn.width + mark.margin):
-                layer.paste(drawn, (left, top))
+        _tile(layer, drawn, mark.margin)
     else:
         layer.paste(drawn, _at(mark, picture.size, drawn.size))
     layer.putalpha(layer.getchannel("A").point([round(level * mark.opacity) for level in range(256)]))
     result = Image.alpha_composite(with_alpha(picture), layer)
     return result if picture.mode in ("LA", "RGBA") else result.convert("RGB")
+
+
+def _tile(layer: Image.Image, drawn: Image.Image, margin: int) -> None:
+    """Fill the layer by doubling: a mark of one pixel would be pasted millions of times."""
+    across, down = drawn.width + margin, drawn.height + margin
+    layer.paste(drawn, (0, 0))
+    while across < layer.width:
+        layer.paste(layer.crop((0, 0, min(across, layer.width - across), drawn.height)), (across, 0))
+        across *= 2
+    while down < layer.height:
+        layer.paste(layer.crop((0, 0, layer.width, min(down, layer.height - down))), (0, down))
+        down *= 2
 
 
 def _at(mark: ImageWatermark, outer: Size, inner: Size) -> tuple[int, int]:
