@@ -263,31 +263,6 @@ def test_a_videos_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path
         run(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
 
 
-def test_sound_gets_the_requested_loudness(run: Run, sources: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "sine=1000:d=5", "-af", "volume=-20dB", sources / "quiet.wav")
-    ((output, path),) = run(
-        sources / "quiet.wav", {"format": "mp3", "loudness_lufs": -16, "audio_channels": 1, "audio_sample_rate": 24000}
-    )
-    assert (output["audio_channels"], output["audio_sample_rate"]) == (1, 24000)
-    ffmpeg(
-        "-i",
-        path,
-        "-af",
-        f"ebur128=metadata=1,ametadata=print:key=lavfi.r128.I:file={sources}/loudness",
-        "-f",
-        "null",
-        "-",
-    )
-    heard = float(re.findall(r"r128\.I=(-?[\d.]+)", (sources / "loudness").read_text())[-1])
-    assert abs(heard - -16) < 1
-
-
-def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "anullsrc=d=1", sources / "silent.wav")
-    ((output, _),) = run(sources / "silent.wav", {"format": "aac", "loudness_lufs": -16})
-    assert output["audio_codec"] == "aac"
-
-
 def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
     noisy = sources / "noisy.mp4"
     ffmpeg(

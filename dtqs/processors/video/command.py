@@ -21,7 +21,7 @@ _OPTIONS = frozenset({
     "ss", "t", "itsoffset", "print_format", "protocol_whitelist", "format_whitelist", "codec_whitelist",
     "max_streams", "max_pixels", "enable_drefs", "use_absolute_path", "max_alloc", "c", "b", "crf", "maxrate",
     "bufsize", "preset", "cpu-used", "deadline", "row-mt", "pix_fmt", "force_key_frames", "tag", "x265-params",
-    "pass", "passlogfile", "ar", "ac", "frames", "q", "quality", "loop", "movflags", "metadata", "update",
+    "pass", "passlogfile", "ar", "frames", "q", "quality", "loop", "movflags", "metadata", "update",
     "start_number", "disposition", "skip_frame", "reinit_filter", "auto-alt-ref", "fps_mode", "hls_time",
     "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name",
     "var_stream_map", "enc_time_base", "bsf", "bf", "show_entries",

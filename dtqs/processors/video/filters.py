@@ -7,6 +7,8 @@ from dtqs.processors.video.excerpt import AudioTiming, VideoTiming
 
 _ROUNDING_SECONDS = 0.00001
 _GAP_SECONDS, _NEVER_SECONDS = 0.03, 1e6
+_MEASURABLE = {"I": (-99.0, 0.0), "TP": (-99.0, 99.0), "LRA": (0.0, 99.0), "thresh": (-99.0, 0.0)}
+"""The figures that loudnorm accepts. It measures higher ones in a clipped source, and then refuses them."""
 
 
 def constant_rate(stream: Stream, fps: float | None) -> Stream:
@@ -85,12 +87,20 @@ def burn_subtitles(stream: Stream, name: str, start_seconds: float) -> Stream:
     return stream.filter("setpts", f"PTS+{shift}").filter("ass", filename=name).filter("setpts", f"PTS-{shift}")
 
 
+def channels(stream: Stream, layout: str) -> Stream:
+    """Mix the audio to this layout of channels, such as `stereo` or `5.1`."""
+    return stream.filter("aformat", channel_layouts=layout)
+
+
 def loudness(stream: Stream, lufs: float, measured: dict[str, float] | None = None) -> Stream:
     """Measure the loudness, or change it to the target if it is measured. True peak: -1.5 dB."""
     options: dict[str, Any] = {"I": f"{lufs:g}", "TP": "-1.5", "LRA": "11"}
     if measured is None:
         return stream.filter("loudnorm", print_format="json", **options)
-    options |= {f"measured_{name}": f"{value:g}" for name, value in measured.items()}
+    options |= {
+        f"measured_{name}": f"{min(max(value, _MEASURABLE[name][0]), _MEASURABLE[name][1]):g}"
+        for name, value in measured.items()
+    }
     return stream.filter("loudnorm", linear="true", **options)
 
 

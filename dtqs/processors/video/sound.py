@@ -17,6 +17,9 @@ from dtqs.processors.video.video_info import Sound
 
 _PER_CHANNEL = {"aac": 64_000, "opus": 48_000, "mp3": 64_000}
 _KEPT_SAMPLE_RATES = (44100, 48000)
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
+_OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+"""The layouts by the number of channels. Opus has no 2.1 and no 4.0, which are ffmpeg's own choice."""
 _MEASURED = {"I": "input_i", "TP": "input_tp", "LRA": "input_lra", "thresh": "input_thresh"}
 
 
@@ -36,13 +39,12 @@ def options(studio: Studio, spec: VideoOutput, sound: Sound) -> Options:
         "c:a": studio.encoder(codec),
         "b:a": bit_rate_of(spec, sound),
         "ar": spec.audio_sample_rate or default,
-        "ac": channels_of(spec, sound),
     }
 
 
 def stream(source: Source, sound: Sound, spec: VideoOutput, measured: dict[str, float] | None) -> Stream:
-    """Return the source's audio track, at the requested loudness."""
-    track = source.sound(sound)
+    """Return the source's audio track in the output's channels, at the requested loudness."""
+    track = _mixed(source, sound, spec)
     if spec.loudness_lufs is None or measured is None:
         return track
     return filters.loudness(track, spec.loudness_lufs, measured)
@@ -54,7 +56,7 @@ def measure(
     """Measure the loudness of the audio. Return None for silence, or if none is requested. Raises PermanentError."""
     if spec.loudness_lufs is None or sound is None:
         return None
-    stream = filters.loudness(studio.source(excerpt).sound(sound), spec.loudness_lufs)
+    stream = filters.loudness(_mixed(studio.source(excerpt), sound, spec), spec.loudness_lufs)
     command = studio.programs.compiled(output([stream], "-", "null"), "info")
     log = studio.programs.ffmpeg.run(command, (studio.file,), meter.watch(excerpt.seconds, 1, 10))
     start, end = log.rfind("{"), log.rfind("}")
@@ -66,3 +68,9 @@ def measure(
             f"output {spec.name}: the loudness could not be measured: ffmpeg reported no figures"
         ) from error
     return measured if all(isfinite(value) for value in measured.values()) else None
+
+
+def _mixed(source: Source, sound: Sound, spec: VideoOutput) -> Stream:
+    """Return the track in the output's channels. Loudness comes later: a mix of channels changes it by up to 6 dB."""
+    layouts = _OPUS_LAYOUTS if audio_codec_of(spec) == "opus" else _LAYOUTS
+    return filters.channels(source.sound(sound), layouts[channels_of(spec, sound) - 1])

@@ -1,0 +1,82 @@
+"""The sound of videos: loudness and true peak as ffmpeg measures them, and each number of channels."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.films import Run, ffmpeg, runner
+from tests.support.fix_processors import Attempt
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(attempt: Attempt, sources: Path) -> Run:
+    return runner(attempt, sources)
+
+
+def tones(path: Path, *channels: int, decibels: float = 0) -> Path:
+    """Make a sound of one tone in each channel; channels of one number are equal."""
+    inputs = [word for tone in channels for word in ("-f", "lavfi", "-i", f"sine=d=4:r=48000:f={500 + 100 * tone}")]
+    joined = "".join(f"[{number}:a]" for number in range(len(channels)))
+    graph = (
+        f"{joined}amerge=inputs={len(channels)},volume={decibels}dB" if len(channels) > 1 else f"volume={decibels}dB"
+    )
+    ffmpeg(*inputs, "-filter_complex", graph, "-ac", str(len(channels)), path)
+    return path
+
+
+def loudness(path: Path) -> tuple[float, float]:
+    """Return the loudness in LUFS, and the true peak as a part of full scale."""
+    said = path.with_suffix(".txt")
+    graph = f"ebur128=peak=true:metadata=1,ametadata=print:file={said}"
+    ffmpeg("-i", path, "-af", graph, "-f", "null", "-")
+    text = said.read_text()
+    peaks = [float(peak) for peak in re.findall(r"true_peaks_ch\d+=(-?[\d.]+)", text)]
+    return float(re.findall(r"r128\.I=(-?[\d.]+)", text)[-1]), max(peaks)
+
+
+@pytest.mark.parametrize(
+    ("source", "channels"),
+    [((1, 1), 1), ((1, 1, 1, 1, 1, 1), 2), ((1, 1), 6)],
+)
+def test_sound_gets_the_requested_loudness(run: Run, sources: Path, source: tuple[int, ...], channels: int) -> None:
+    quiet = tones(sources / "quiet.wav", *source, decibels=-10)
+    ((output, path),) = run(quiet, {"format": "aac", "loudness_lufs": -16, "audio_channels": channels})
+    assert output["audio_channels"] == channels
+    heard, peak = loudness(path)
+    assert abs(heard - -16) < 1
+    assert peak < 1
+
+
+def test_a_clipped_sound_gets_the_requested_loudness(run: Run, sources: Path) -> None:
+    """Its loudness is above 0 LUFS: loudnorm measures such a figure, and refuses it."""
+    loud = tones(sources / "loud.wav", 1, 1, decibels=70)
+    assert loudness(loud)[0] > 0
+    ((_, path),) = run(loud, {"format": "aac", "loudness_lufs": -16})
+    assert abs(loudness(path)[0] - -16) < 1
+
+
+def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=d=1", sources / "silent.wav")
+    ((output, _),) = run(sources / "silent.wav", {"format": "aac", "loudness_lufs": -16})
+    assert output["audio_codec"] == "aac"
+
+
+def test_each_number_of_channels_can_be_encoded(run: Run, sources: Path) -> None:
+    tone = tones(sources / "tone.wav", 1, 2)
+    wanted = [("aac", number) for number in range(1, 9)] + [("opus", number) for number in range(1, 9)]
+    made = run(tone, *({"format": name, "audio_channels": number, "end_seconds": 0.2} for name, number in wanted))
+    assert [(output["audio_codec"], output["audio_channels"]) for output, _ in made] == wanted
+
+
+def test_sample_rates_are_kept_or_chosen(run: Run, sources: Path) -> None:
+    tone = tones(sources / "tone.wav", 1)
+    made = run(tone, {"format": "mp3", "audio_sample_rate": 24000, "loudness_lufs": -16, "audio_channels": 1})
+    assert [(output["audio_channels"], output["audio_sample_rate"]) for output, _ in made] == [(1, 24000)]
