@@ -35,6 +35,15 @@ def test_a_video_of_one_frame_makes_a_preview_of_one(run: Run, sources: Path) ->
     assert [len(shown) for shown in times(media(made, "o3"), media(made, "o4"))] == [1, 1]
 
 
+def test_coloured_bars_do_not_make_a_short_clip_longer(run: Run, sources: Path) -> None:
+    film(sources / "short.mp4", seconds=0.4, sound=False)
+    bars = {"width": 64, "height": 64, "fit": "pad", "background": "#123456"}
+    columns = bars | {"crop": {"x": 0, "y": 0, "width": 20, "height": 60}, "end_seconds": 0.2}
+    made = run(sources / "short.mp4", {**bars, **FAST}, {**columns, **FAST}, {**bars, **WEBM})
+    assert [round(output["duration_seconds"], 1) for output, _ in made] == [0.4, 0.2, 0.4]
+    assert [len(shown) for shown in times(*(path for _, path in made))] == [10, 5, 10]
+
+
 @pytest.mark.parametrize("name", ["live.webm", "live.mp4"])
 def test_a_video_without_a_stated_length_is_measured(run: Run, sources: Path, name: str) -> None:
     inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=3:r=25", "-f", "lavfi", "-i", "sine=440:d=3")

@@ -83,12 +83,13 @@ def own_file(name: str, demuxer: str, **options: Any) -> Stream:
     return ffmpeg.input(f"file:{name}", f=demuxer, protocol_whitelist="file", format_whitelist=demuxer, **options)
 
 
-def one_colour(colour: str, size: tuple[int, int], seconds: int) -> Stream:
-    """Return frames of one colour as an input.
+def one_colour(colour: str, size: tuple[int, int], number: int) -> Stream:
+    """Return one frame of one colour as an input: an overlay shows it up to the end, and a second one would move it.
 
-    Two equal inputs in one graph must differ in their seconds, or the graph merges them.
+    Two equal inputs in one graph must differ in their number, or the graph merges them.
     """
-    return ffmpeg.input(f"color=c={colour}:s={size[0]}x{size[1]}:r=1:d={seconds},format=rgba", f="lavfi")
+    rate = 50 * number
+    return ffmpeg.input(f"color=c={colour}:s={size[0]}x{size[1]}:r={rate}:d={1 / rate:g},format=rgba", f="lavfi")
 
 
 def output(streams: Sequence[Stream], where: str, muxer: str, **options: Any) -> Stream:
