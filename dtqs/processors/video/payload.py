@@ -113,7 +113,12 @@ class Fields(Payload):
     )
     enlarge: bool | None = Field(default=None, description="true: the output may be larger than the video")
     crop: VideoCrop | None = Field(default=None, description="use this part of the frame, before scaling")
-    fps: float | None = Field(default=None, gt=0, le=240, description="frames per second; default: the video's")
+    fps: float | None = Field(
+        default=None,
+        gt=0,
+        le=240,
+        description="frames per second, gif to 50, webp to 90; default: the video's, gif and webp 10",
+    )
     deinterlace: bool | None = Field(default=None, description="true: make whole frames of interlaced ones")
     video_codec: VideoCodec | None = Field(default=None, description="default: h264; in webm vp9")
     crf: int | None = Field(

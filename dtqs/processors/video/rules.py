@@ -23,6 +23,8 @@ AUDIO_CODECS = {
     "opus": ("opus",),
 }
 """The codecs that each format can hold, its default first."""
+MOST_FPS = {"gif": 50.0, "webp": 90.0}
+"""Browsers show a frame of 10 ms or less for 100 ms, and a GIF counts hundredths of a second."""
 CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
 
 _VISUAL = (*VIDEOS, *STILLS, "sprite", *MOVING)
@@ -99,6 +101,10 @@ def contradictions(output: VideoOutput) -> Iterator[Clash]:
     yield from _sounds(output, format)
     if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
         yield Clash("end_seconds", "must be greater than start_seconds", ("start_seconds",))
+    if output.fps is not None and output.fps > MOST_FPS.get(format, output.fps):
+        yield Clash(
+            "fps", f"{format} allows at most {MOST_FPS[format]:g}: browsers slow down a faster one", ("format",)
+        )
     if output.subtitles and output.subtitles.mode == "carry" and format in MOVING:
         yield Clash("subtitles.mode", f"{format} has no tracks; allowed: burn", ("format",))
 

@@ -86,6 +86,8 @@ def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
         ({"format": "webm", "faststart": True}, "faststart"),
         ({"format": "hls", "max_bytes": 10_000}, "max_bytes"),
         ({"format": "webm", "video_codec": "h264"}, "video_codec"),
+        ({"format": "gif", "fps": 60}, "fps"),
+        ({"format": "webp", "fps": 100}, "fps"),
         ({"format": "hls", "audio_codec": "opus"}, "audio_codec"),
         ({"crf": 55}, "crf"),
         ({"format": "hls", "renditions": [{"short_side": 100, "crf": 60}]}, "renditions[0].crf"),
@@ -113,6 +115,8 @@ def test_messages_name_the_allowed_values() -> None:
     assert problems({"format": "hls", "video_codec": "vp9"}) == [
         ("outputs[0].video_codec", "hls does not hold vp9; allowed: h264, hevc, av1")
     ]
+    assert problems({"format": "gif", "fps": 50.0}, {"format": "mp4", "fps": 240.0}) == []
+    assert problems({"format": "gif", "fps": 51.0})[0][1] == "gif allows at most 50: browsers slow down a faster one"
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
