@@ -20,6 +20,7 @@ from dtqs.processors.video.overlays import Text
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import SOUNDS, VIDEOS, audio_codec_of, format_of, video_codec_of
 from dtqs.processors.video.studio import Source, Studio
+from dtqs.processors.video.tracks import three_letters
 from dtqs.processors.video.verify import Expected, check
 from dtqs.processors.video.video_info import Sound, VideoInfo
 
@@ -196,9 +197,10 @@ class SingleFile:
         if self._format in ("mp4", "aac") and self._spec.faststart is not False:
             options["movflags"] = "+faststart"
         if self._carried() and self._spec.subtitles:
+            language, is_mp4 = self._spec.subtitles.language, self._format == "mp4"
             options |= {
-                "c:s": "mov_text" if self._format == "mp4" else "copy",
-                "metadata:s:s:0": f"language={self._spec.subtitles.language}",
+                "c:s": "mov_text" if is_mp4 else "copy",
+                "metadata:s:s:0": f"language={three_letters(language) if is_mp4 else language}",
             }
         return options
 

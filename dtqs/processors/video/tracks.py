@@ -35,6 +35,11 @@ _ISO_639_2 |= dict(zip(_BIBLIOGRAPHIC[::2], _BIBLIOGRAPHIC[1::2], strict=True))
 """Maps each two-letter code, and each bibliographic three-letter code, to the terminological code of ISO 639-2."""
 
 
+def three_letters(language: str) -> str:
+    """Return a language, such as `en`, `ger` or `pt-BR`, as an mp4 stores it: `eng`, `deu`, `por`."""
+    return _normal(language)[0]
+
+
 def no_track(kind: str, number: int, count: int) -> str:
     """Return a message that this track does not exist, with the numbers that do."""
     existing = "none" if count == 0 else "only track 0" if count == 1 else f"tracks 0 to {count - 1}"

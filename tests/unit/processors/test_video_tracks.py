@@ -5,7 +5,7 @@ import pytest
 from dtqs.errors import PermanentError
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.rules import contradictions
-from dtqs.processors.video.tracks import sound_of
+from dtqs.processors.video.tracks import sound_of, three_letters
 from dtqs.processors.video.video_info import Sound
 
 
@@ -39,6 +39,22 @@ def found(language: str, tracks: list[Sound]) -> int:
 )
 def test_a_track_is_found_by_its_language(wanted: str, languages: tuple[str, ...], index: int) -> None:
     assert found(wanted, sounds(*languages)) == index
+
+
+@pytest.mark.parametrize(
+    ("language", "stored"),
+    [
+        ("en", "eng"),
+        ("EN", "eng"),
+        ("deu", "deu"),
+        ("ger", "deu"),
+        ("pt-BR", "por"),
+        ("zh_Hant", "zho"),
+        ("und", "und"),
+    ],
+)
+def test_a_language_is_stored_as_three_letters(language: str, stored: str) -> None:
+    assert three_letters(language) == stored
 
 
 def test_the_default_track_of_a_language_is_preferred() -> None:
