@@ -48,6 +48,21 @@ def _frames(picture: Image.Image) -> list[tuple[Image.Image, Any]]:
     return [(frame.convert("RGBA"), picture.info.get("duration")) for frame in ImageSequence.Iterator(picture)]
 
 
+@pytest.mark.parametrize("to", ["gif", "webp", "png", "avif"])
+def test_a_frame_that_stays_very_long_is_cut_to_the_longest_time(run: Run, to: str) -> None:
+    result, (made,) = run(_animation("webp", duration=[700_000, 20, 2_000]), {"format": to})
+    assert [time for _, time in _frames(made)] == [655_350, 20, 2_000]
+    assert result["outputs"][0]["duration_seconds"] == 657.37
+
+
+def test_equal_frames_that_together_stay_too_long_for_a_gif_are_cut(run: Run) -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in (RED, RED, BLUE)]
+    data = saved(frames[0], "avif", save_all=True, append_images=frames[1:], duration=[400_000, 400_000, 100])
+    result, (made,) = run(data, {"format": "gif"})
+    assert [time for _, time in _frames(made)] == [655_350, 100]
+    assert result["outputs"][0]["duration_seconds"] == 655.45
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("to", ["gif", "webp", "png", "avif", "auto"])
 @pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])

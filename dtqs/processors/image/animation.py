@@ -10,8 +10,8 @@ from dtqs.processors.image.decode import decoding
 from dtqs.processors.image.payload import ANIMATED_FORMATS, ImageOutput
 from dtqs.processors.image.sources import ANIMATIONS
 
-_LONGEST_MILLISECONDS = 0xFFFF * 10
-"""The longest duration in a GIF."""
+LONGEST_MILLISECONDS = 0xFFFF * 10
+"""The longest duration in a GIF. Longer ones are cut to it in all formats."""
 _MOST_LOOPS = 0xFFFF
 
 
@@ -60,8 +60,8 @@ def timed(image: ImageFile, frames: int, timing: Timing) -> Iterator[None]:
             image.seek(number)
         yield
         milliseconds = image.info.get("duration", 0)
-        known = isinstance(milliseconds, int | float) and 0 <= milliseconds <= _LONGEST_MILLISECONDS
-        timing.milliseconds.append(round(milliseconds) if known else 0)
+        known = isinstance(milliseconds, int | float) and milliseconds >= 0
+        timing.milliseconds.append(round(min(milliseconds, LONGEST_MILLISECONDS)) if known else 0)
 
 
 def first(image: ImageFile, frames: int) -> int:

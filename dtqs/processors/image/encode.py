@@ -10,7 +10,7 @@ from PIL import Image
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image import webp
-from dtqs.processors.image.animation import AnimatedImage
+from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage
 from dtqs.processors.image.colour import flatten, has_transparency
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
@@ -36,6 +36,7 @@ _WITH_PALETTE = frozenset({"png", "gif"})
 _WITH_INKS = frozenset({"jpeg", "tiff"})
 _FEW_COLOURS, _FEW_GREYS = 256, 32
 _LOWEST_QUALITY = 1
+_SHORTEST_CUT_MILLISECONDS = 20
 _LOSSLESS_WEBP_EFFORT = 60
 Options = dict[str, Any]
 
@@ -217,8 +218,7 @@ def _saved_for(frames: Sequence[Image.Image], format: str, output: ImageOutput, 
 
 
 def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> bytes:
-    buffer = io.BytesIO()
-    frames[0].save(buffer, format.upper(), **options)
+    buffer = _buffered(frames[0], format, options)
     if (
         format == "webp"
         and "save_all" in options
@@ -227,6 +227,19 @@ def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> byte
         # the writer sets the alpha flag by the frames alone, but they need not cover the canvas
         return webp.with_alpha(buffer.getvalue()) if frames[0].mode in ("LA", "RGBA") else buffer.getvalue()
     return buffer.getvalue()
+
+
+def _buffered(first: Image.Image, format: str, options: Options, most: int = LONGEST_MILLISECONDS) -> io.BytesIO:
+    """Write the frames. Equal ones become one, and if a GIF cannot hold the sum of their times, these are cut."""
+    buffer, timed = io.BytesIO(), "duration" in options
+    times = {"duration": [min(each, most) for each in options["duration"]]} if timed else {}
+    try:
+        first.save(buffer, format.upper(), **options | times)
+    except OverflowError:
+        if format != "gif" or not timed or most < _SHORTEST_CUT_MILLISECONDS:
+            raise
+        return _buffered(first, format, options, most // 2)
+    return buffer
 
 
 def _prepared(picture: Image.Image, output: ImageOutput, format: str, alpha: bool = False) -> Image.Image:
