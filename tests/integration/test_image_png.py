@@ -25,6 +25,10 @@ PNG = {"format": "png"}
         chunk(b"tRNS", b"\0"),
         chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(5 << 20))),
         chunk(b"iTXt", b"\xff\xfe"),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + bytes(5 << 20)),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0XMP\0" + zlib.compress(bytes(5 << 20))),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + b"nothing"),
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(5 << 20))),
         chunk(b"iCCP", b"x\0\1" + b"nothing"),
         chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(9 << 20))),
         chunk(b"acTL", b"\0\0"),
@@ -35,6 +39,13 @@ def test_a_broken_ancillary_chunk_does_not_fail_the_image(run: Run, broken: byte
     result, (made,) = run(png((60, 40), 8, 2, RED_ROW, broken), PNG)
     assert near(made, (0.5, 0.5), "#ff0000")
     assert not result["source"]["has_alpha"]
+
+
+def test_a_compressed_text_that_fits_is_kept(run: Run) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    data = png((60, 40), 8, 2, RED_ROW, chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)))
+    _, (made,) = run(data, {"format": "webp", "keep_metadata": True})
+    assert made.info["xmp"] == xmp
 
 
 def test_a_broken_chunk_behind_the_pixels_does_not_fail_the_image(run: Run) -> None:

@@ -136,13 +136,21 @@ def _text(chunk: Chunk, file: IO[bytes]) -> bool:
     data = chunk.read(file)
     if not data.startswith(_KEPT_TEXTS) or len(data) > _TEXT_LIMIT:
         return False
-    packed = data.partition(b"\0")[2][1:] if chunk.kind == b"zTXt" else b""
     try:
         unpacked = zlib.decompressobj()
-        unpacked.decompress(packed, _TEXT_LIMIT)
+        unpacked.decompress(_packed(chunk.kind, data.partition(b"\0")[2]), _TEXT_LIMIT)
     except zlib.error:
         return False
     return not unpacked.unconsumed_tail
+
+
+def _packed(kind: bytes, data: bytes) -> bytes:
+    """Return the compressed text that follows a keyword, or nothing if the text is not compressed."""
+    if kind == b"zTXt":
+        return data[1:]  # after the method
+    is_compressed = kind == b"iTXt" and data[:1] not in (b"", b"\0")
+    # flag and method, then language and translated keyword, each with its NUL
+    return data[2:].partition(b"\0")[2].partition(b"\0")[2] if is_compressed else b""
 
 
 def rewritten(file: IO[bytes], structure: Structure) -> IO[bytes]:
