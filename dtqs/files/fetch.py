@@ -12,6 +12,7 @@ from dtqs.files.guard import Guard
 from dtqs.files.network import HTTP_FAULTS, FetchTimeouts, GuardedNetwork, HostRefused, header
 from dtqs.files.pending import TooLarge, disk_faults
 from dtqs.files.uri import Url, parse_url, redacted
+from dtqs.retry_after import retry_after
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
@@ -118,9 +119,7 @@ def _certificate_fault(error: BaseException | None) -> ssl.SSLCertVerificationEr
 def _check_status(name: str, response: httpcore.Response) -> None:
     status = response.status
     if status >= 500 or status in _TRANSIENT:
-        wait = header(response, b"retry-after")
-        raise FilesUnavailable(
-            f"{name}: its server answers {status}", retry_after_seconds=float(wait) if wait.isdecimal() else 0.0
-        )
+        wait = retry_after(header(response, b"retry-after"))
+        raise FilesUnavailable(f"{name}: its server answers {status}", retry_after_seconds=wait)
     if status != _OK:
         raise InputRefused(name, f"its server answers {status}")

@@ -23,11 +23,12 @@ from dtqs.api.submit import envelope
 from dtqs.files import uri
 from dtqs.processors.email import addresses, headers, message
 from dtqs.processors.email import payload as email
-from dtqs.processors.sms import exchange, numbers, receipts, segments, template
 from dtqs.processors.sms import message as sms_message
+from dtqs.processors.sms import numbers, receipts, segments, template
 from dtqs.processors.sms import payload as sms
 from dtqs.processors.sms.pdu import Delivery
 from dtqs.processors.video import overlays, playlist, vtt
+from dtqs.retry_after import retry_after
 
 SIZE = 4_000
 UNMEASURED_SECONDS = 0.006
@@ -161,7 +162,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "receipt": (receipt, "", ["id:a ", "id:a", "a", "stat:"]),
     "message id": (lambda text: receipts.is_same(text, text + "1"), "", ["1", "f", "0"]),
     "provider's words": (sms_message.redacted, "", ["1", " ", "\x01"]),
-    "Retry-After": (lambda text: exchange.retry_after(text, 0.0), "", ["1", "a <", ", ", ":"]),
+    "Retry-After": (lambda text: retry_after(text, 0.0), "", ["1", "a <", ", ", ":"]),
     "callback URL": (sms.callback_url, "https://", ["a", "@", "[", "ａ"]),
     "SMS text": (sms._text, "", ["a", "\x01"]),
     "segments": (segments.segment, "", ["a", "€", "ü"]),

@@ -3,7 +3,6 @@
 Requests use httpx's transport, which follows no redirect, uses no proxy from the environment and logs no URL.
 """
 
-import email.utils
 import socket
 import ssl
 import time
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from dtqs.bare_httpx import httpx
 from dtqs.errors import PermanentError
 from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, redacted
+from dtqs.retry_after import retry_after
 
 REPLY_BYTES = 64 << 10
 _KEPT_SECONDS = 3.0
@@ -22,7 +22,6 @@ _KEPT_SECONDS = 3.0
 
 Servers close idle connections after 5 seconds or later, and such a close may coincide with the next request.
 """
-_DATE_CHARACTERS = 100
 NOT_TAKEN_CODES = frozenset({408, 425, 429, 500, 503})
 """Status codes that mean: the message was not accepted, but may be later."""
 UNSURE_CODES = frozenset({502, 504, 520, 524, 598, 599})
@@ -131,17 +130,4 @@ def _read(response: httpx.Response, until: float) -> Reply:
     finally:
         response.close()
     text = data[:REPLY_BYTES].decode("utf-8", "replace")
-    return Reply(
-        response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", ""), time.time())
-    )
-
-
-def retry_after(value: str, now: float) -> float:
-    """Return the seconds of a Retry-After header, a number or a date; 0 if it is not valid."""
-    value = value[:_DATE_CHARACTERS]
-    if value.strip().isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return 0.0
+    return Reply(response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", "")))

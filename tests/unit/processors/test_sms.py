@@ -1,6 +1,5 @@
 """SMS before sending: payloads, settings, templates, receipts, and the sink."""
 
-import email.utils
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from dtqs.config import Config, load
 from dtqs.errors import ConfigError, Invalid, PermanentError, TransientError
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.sms import SmsProcessor, template
-from dtqs.processors.sms.exchange import Exchange, retry_after
+from dtqs.processors.sms.exchange import Exchange
 from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
@@ -230,18 +229,6 @@ def test_a_placeholder_inside_a_value_stays_text() -> None:
 
 def test_a_value_cannot_end_a_header() -> None:
     assert template.fill("x ${text}", {"text": "a\r\nEvil: ü1"}, template.in_header) == "x aEvil: 1"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("120", 120), ("0", 0), (" 5 ", 5), ("-1", 0), ("soon", 0), ("", 0), ("9" * 30, 0)]
-)
-def test_retry_after_may_be_a_number_of_seconds(value: str, seconds: float) -> None:
-    assert retry_after(value, 0) == seconds
-
-
-def test_retry_after_may_be_a_date() -> None:
-    assert retry_after(email.utils.formatdate(1030, usegmt=True), 1000) == 30
-    assert retry_after(email.utils.formatdate(970, usegmt=True), 1000) == 0
 
 
 def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
