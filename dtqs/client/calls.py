@@ -15,7 +15,9 @@ import orjson
 
 from dtqs import __version__
 from dtqs.bare_httpx import httpx
-from dtqs.client.errors import ApiRefusal, ApiUnavailable, check
+from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
+from dtqs.client.errors import ApiRefusal, ApiUnavailable
+from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.host_name import is_host_name
@@ -37,7 +39,6 @@ AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
-_EVENT_STREAM = "text/event-stream"
 T = TypeVar("T")
 
 
@@ -101,23 +102,24 @@ class Calls:
         """Close the connections."""
         self._client.close()
 
-    def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Get JSON; leave out parameters without a value. Raises ApiRefusal, ApiUnavailable."""
+    def get(self, path: str, read: Callable[[Any], T], parameters: Mapping[str, Any] | None = None) -> T:
+        """Get JSON and pass it to `read`; leave out parameters without a value. Raises ApiRefusal, ApiUnavailable."""
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
         deadline = Deadline(max(READ_SECONDS, self._retry_seconds))
         return self.retried(
-            lambda: _json(
-                self._client.get(path, params=given, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1))))
+            lambda: read_json(
+                self._client.get(path, params=given, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1)))),
+                read,
             )
         )
 
-    def post(self, path: str) -> Any:
+    def post(self, path: str, read: Callable[[Any], T]) -> T:
         """Post without a body, with retries. Raises ApiRefusal, ApiUnavailable."""
-        return self.retried(lambda: self.post_once(path))
+        return self.retried(lambda: self.post_once(path, read))
 
-    def post_once(self, path: str) -> Any:
-        """Post without a body; for `retried`. Raises httpx.TransportError, ApiRefusal, ApiUnavailable."""
-        return _json(self._client.post(path, timeout=_within(WRITE_SECONDS)))
+    def post_once(self, path: str, read: Callable[[Any], T]) -> T:
+        """Post without a body; for `retried`. Raises httpx.RequestError, ApiRefusal, ApiUnavailable."""
+        return read_json(self._client.post(path, timeout=_within(WRITE_SECONDS)), read)
 
     def submit(self, body: object, idempotency_key: str) -> Any:
         """Submit one task or an array. The idempotency key makes retries safe. Raises ApiRefusal, ApiUnavailable."""
@@ -127,8 +129,8 @@ class Calls:
         """Submit JSON as text, like `submit`."""
         headers = _headers(idempotency_key)
         return self.retried(
-            lambda: _json(
-                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS))
+            lambda: read_json(
+                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)), receipts
             )
         )
 
@@ -138,34 +140,37 @@ class Calls:
 
         return Gathering(self.submit_text, self._retry_seconds + 2 * WRITE_SECONDS)
 
-    def submit_and_wait(self, body: object, idempotency_key: str, seconds: int) -> Any:
+    def submit_and_wait(self, body: object, idempotency_key: str, seconds: int, read: Callable[[Any], T]) -> T:
         """Submit, and wait for the outcome in the same request, without retries. Raises ApiRefusal, ApiUnavailable.
 
-        Returns the task, or the answer of `submit` when the time is over or if the API cannot wait.
+        `read` gets the task, or the answer of `submit` when the time is over or if the API cannot wait.
         """
         content, headers = _text(body), _headers(idempotency_key) | {"Prefer": f"wait={seconds}"}
         return self._once(
-            lambda: _json(
-                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds))
+            lambda: read_json(
+                self._client.post(
+                    "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds)
+                ),
+                read,
             )
         )
 
     def open_submit(self, body: object, idempotency_key: str) -> httpx.Response | dict[str, Any]:
         """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
 
-        Raises httpx.TransportError, ApiRefusal, ApiUnavailable.
+        Raises httpx.RequestError, ApiRefusal, ApiUnavailable.
         """
         content, headers = _text(body), _headers(idempotency_key)
-        headers |= {"Accept": f"{_EVENT_STREAM}, application/json;q=0.5", "Cache-Control": "no-store"}
+        headers |= {"Accept": f"{EVENT_STREAM}, application/json;q=0.5", "Cache-Control": "no-store"}
         request = self._client.build_request(
             "POST", "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)
         )
         response = self._client.send(request, stream=True)
         try:
             check(response)
-            if not response.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+            if not is_stream(response):
                 response.read()
-                answer: dict[str, Any] = _json(response)
+                answer: dict[str, Any] = read_json(response, receipts)
                 return answer
         except BaseException:
             response.close()
@@ -174,11 +179,13 @@ class Calls:
         request.extensions["timeout"]["read"] = PIECE_SECONDS
         return response
 
-    def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> Any:
+    def upload(self, name: str, media_type: str, size_bytes: int, pieces: Iterable[bytes]) -> StoredFile:
         """Upload a file in pieces, without retries. Raises ApiRefusal, ApiUnavailable."""
         headers = {"Content-Type": media_type, "Content-Length": str(size_bytes)}
         return self._once(
-            lambda: _json(self._client.post("/files", params={"name": name}, content=pieces, headers=headers))
+            lambda: read_json(
+                self._client.post("/files", params={"name": name}, content=pieces, headers=headers), StoredFile.of
+            )
         )
 
     def download(self, file_id: str, read: Callable[[httpx.Response], T]) -> T:
@@ -196,9 +203,9 @@ class Calls:
     ) -> AbstractContextManager[httpx.Response]:
         """Open the stream of events after an event id, by a ticket or by the key.
 
-        Raises httpx.TransportError on entry.
+        Raises httpx.RequestError on entry.
         """
-        headers = {"Accept": _EVENT_STREAM, "Cache-Control": "no-store"} | (
+        headers = {"Accept": EVENT_STREAM, "Cache-Control": "no-store"} | (
             {"Last-Event-ID": last_event_id} if last_event_id else {}
         )
         parameters = {"task_id": list(task_ids)} | ({"ticket": [ticket]} if ticket else {})
@@ -222,7 +229,7 @@ class Calls:
             return call()
         except httpx.ReadTimeout as error:
             raise ApiUnavailable(f"the API at {self.url} ({self._origin}) does not answer{self._reason()}") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ApiUnavailable(
                 f"the API at {self.url} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
             ) from error
@@ -237,7 +244,7 @@ class Calls:
             state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"][
                 "state"
             ]
-        except (httpx.TransportError, ValueError, KeyError, TypeError):
+        except (httpx.RequestError, ValueError, KeyError, TypeError):
             return ""
         return "" if state == "connected" else ": PostgreSQL is away or does not respond"
 
@@ -259,13 +266,3 @@ def _headers(idempotency_key: str) -> dict[str, str]:
 
 def _within(seconds: float) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=min(seconds, CONNECT_SECONDS))
-
-
-def _json(response: httpx.Response) -> Any:
-    check(response)
-    try:
-        return orjson.loads(response.content)
-    except ValueError as error:
-        raise ApiUnavailable(
-            f"{response.request.url.copy_with(query=None)} answered {response.status_code} with a body that is not JSON"
-        ) from error

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from dtqs.client.answers import task_or_receipt
 from dtqs.client.calls import open_calls
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
 from dtqs.client.events import follow
@@ -125,11 +126,13 @@ class Client:
         body, key = Submission(task_type, payload or {}, **options).as_json(), idempotency_key or f"dtqs-{uuid7()}"
         deadline = Deadline(wait_seconds)
         try:
-            answer = self._calls.submit_and_wait(body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))))
+            answer = self._calls.submit_and_wait(
+                body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt
+            )
         except ApiUnavailable:
             answer = self._calls.submit(body, key)  # the wait may have used up the time for retries
-        if "links" not in answer:
-            return Task.of(answer)
+        if isinstance(answer, Task):
+            return answer
         for event in OneRequest(self._calls, body, key, answer).events(deadline, ignore):
             if task := event.task:
                 return task
@@ -169,7 +172,9 @@ class Client:
 
     def task_types(self) -> list[str]:
         """Return the names of the task types that the API accepts."""
-        schemas = self._calls.get("/openapi.json")["components"]["schemas"]
+        schemas: dict[str, Any] = self._calls.get(
+            "/openapi.json", lambda document: dict(document["components"]["schemas"])
+        )
         return sorted(name.removeprefix(SUBMIT_SCHEMA) for name in schemas if name.startswith(SUBMIT_SCHEMA))
 
     def stream(
@@ -215,7 +220,7 @@ class Client:
 
     def task(self, task: TaskId) -> Task:
         """Return the current state of a task."""
-        return Task.of(self._calls.get(f"/tasks/{task_id_of(task)}"))
+        return self._calls.get(f"/tasks/{task_id_of(task)}", Task.of)
 
     def tasks(
         self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None
@@ -239,15 +244,8 @@ class Client:
         after: str | None = None,
     ) -> Page:
         """Return one page of a listing: up to 200 tasks, newest first."""
-        answer = self._calls.get(
-            "/tasks", {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
-        )
-        searched_to = answer.get("searched_to")  # an older API does not say it
-        return Page(
-            tuple(map(Task.of, answer["tasks"])),
-            answer["next"],
-            datetime.fromisoformat(searched_to) if searched_to else None,
-        )
+        wanted = {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
+        return self._calls.get("/tasks", Page.of, wanted)
 
     def logs(
         self, task: TaskId, *, after: int = 0, following: bool = False, wait_seconds: float = WAIT_SECONDS
@@ -265,13 +263,13 @@ class Client:
         """
         task_id, tries = task_id_of(task), 0
 
-        def call() -> Any:
+        def call() -> Task:
             nonlocal tries
             tries += 1
-            return self._calls.post_once(f"/tasks/{task_id}/cancel")
+            return self._calls.post_once(f"/tasks/{task_id}/cancel", Task.of)
 
         try:
-            return Task.of(self._calls.retried(call))
+            return self._calls.retried(call)
         except ApiRefusal as error:
             found = self.task(task_id) if tries > 1 and error.status == HTTPStatus.CONFLICT else None
             # The first reply was lost: the task is cancelled by the first try.
@@ -281,7 +279,7 @@ class Client:
 
     def retry(self, task: TaskId) -> Submitted:
         """Submit a failed or cancelled task as a new task. A second call returns the same new task."""
-        return Submitted.of(self._calls.post(f"/tasks/{task_id_of(task)}/retry"))
+        return self._calls.post(f"/tasks/{task_id_of(task)}/retry", Submitted.of)
 
     def upload(
         self, source: Source, *, name: str = "", media_type: str = "", sent: Callable[[int], None] = ignore
@@ -291,8 +289,7 @@ class Client:
         Raises OSError.
         """
         opened = open_source(source, name, media_type, sent)
-        answer = self._calls.upload(opened.name, opened.media_type, opened.size_bytes, opened.pieces)
-        return StoredFile(answer["uri"], answer["size_bytes"], answer["sha256"], answer["media_type"])
+        return self._calls.upload(opened.name, opened.media_type, opened.size_bytes, opened.pieces)
 
     def download(self, file: StoredFile | str, path: Path | str, *, received: Callable[[int], None] = ignore) -> Path:
         """Save the file with this `upload:` URI. The path appears only with the complete file. Raises OSError."""

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from dtqs.bare_httpx import httpx
-from dtqs.client.errors import ApiUnavailable, WaitOver, check
+from dtqs.client.answers import check_stream
+from dtqs.client.errors import ApiUnavailable, ForeignAnswer, WaitOver
 from dtqs.deadline import Deadline
 
 RETRY_SECONDS = 1.0
@@ -96,7 +97,7 @@ def follow(
 ) -> Iterator[ServerSentEvent]:
     """Yield the messages of a stream and reconnect with Last-Event-ID until the server answers 204.
 
-    `lost` gets the reason of each reconnect. Raises WaitOver at the deadline, and ApiRefusal.
+    `lost` gets the reason of each reconnect. Raises WaitOver at the deadline, ApiRefusal, and ForeignAnswer.
     """
     retry_seconds, failures = RETRY_SECONDS, 0
     while True:
@@ -105,7 +106,9 @@ def follow(
             if (yield from _one_connection(opener, parser, deadline)):
                 return
             failed, reason = 0, "the stream ended"
-        except (httpx.TransportError, ApiUnavailable) as error:
+        except ForeignAnswer:
+            raise  # another request would get the same answer
+        except (httpx.RequestError, ApiUnavailable) as error:
             failed, reason = 1, str(error) or type(error).__name__
         failures = failed if parser.fed else failures + failed
         last_event_id = parser.last_event_id
@@ -122,7 +125,7 @@ def _one_connection(opener: Opener, parser: Parser, deadline: Deadline) -> Gener
     with opener(parser.last_event_id) as response, _cut_at(deadline, response):
         if response.status_code == NOTHING_MORE:
             return True
-        check(response)
+        check_stream(response)
         for chunk in response.iter_bytes():
             yield from parser.feed(chunk)
     return False

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from typing import Any
 
 from dtqs.client.calls import Calls
-from dtqs.client.errors import ApiUnavailable, WaitOver
+from dtqs.client.errors import ApiUnavailable, ForeignAnswer, WaitOver
 from dtqs.client.values import LogRow, Task
 from dtqs.deadline import Deadline
 
@@ -18,13 +18,17 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
     """Yield the rows after a row's id; with `following`, also new rows until the outcome. Raises WaitOver."""
     ended = not following
     while True:
-        with suppress(*((ApiUnavailable,) if following else ())):  # try again until the deadline
-            ended = ended or Task.of(calls.get(f"/tasks/{task_id}")).ended
+        try:
+            ended = ended or calls.get(f"/tasks/{task_id}", Task.of).ended
             for row in _new_rows(calls, task_id, after):
                 after = row.log_id
                 yield row
             if ended:
                 return
+        except ApiUnavailable as error:
+            if not following or isinstance(error, ForeignAnswer):
+                raise
+            # try again until the deadline
         if deadline.passed:
             raise WaitOver
         time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
@@ -33,6 +37,10 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
 def _new_rows(calls: Calls, task_id: str, after: int) -> Iterator[LogRow]:
     position: int | None = after
     while position is not None:
-        page = calls.get(f"/tasks/{task_id}/logs", {"after": position, "limit": LOGS_LIMIT})
-        yield from map(LogRow.of, page["logs"])
-        position = page["next"]
+        wanted = {"after": position, "limit": LOGS_LIMIT}
+        rows, position = calls.get(f"/tasks/{task_id}/logs", _page, wanted)
+        yield from rows
+
+
+def _page(json: Any) -> tuple[list[LogRow], int | None]:
+    return [LogRow.of(row) for row in json["logs"]], json["next"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtqs.bare_httpx import httpx
+from dtqs.client.answers import foreign
 from dtqs.client.errors import ApiUnavailable
 from dtqs.whole_file import WholeFile
 
@@ -55,6 +56,9 @@ def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) 
 
     Raises OSError, ApiUnavailable.
     """
+    expected = response.headers.get("ETag", "").strip('"')
+    if not expected:
+        raise foreign(response, "without the SHA-256 of the file")
     digest = hashlib.sha256()
     # not durable: the API keeps the file, and can be asked for it again
     with WholeFile(path, 0o666, durable=False) as file:
@@ -62,7 +66,6 @@ def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) 
             digest.update(piece)
             file.write(piece)
             received(len(piece))
-        expected = response.headers.get("ETag", "").strip('"')
-        if expected and expected != digest.hexdigest():
+        if expected != digest.hexdigest():
             raise ApiUnavailable(f"{path.name} is damaged: its SHA-256 differs from the ETag of the API")
     return path

@@ -105,6 +105,11 @@ class Page:
     after: str | None
     searched_to: datetime | None = None
 
+    @classmethod
+    def of(cls, json: Json) -> "Page":
+        # an older API does not send searched_to
+        return cls(tuple(map(Task.of, json["tasks"])), json["next"], _time(json.get("searched_to")))
+
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
@@ -142,6 +147,10 @@ class StoredFile:
     size_bytes: int
     sha256: str
     media_type: str
+
+    @classmethod
+    def of(cls, json: Json) -> "StoredFile":
+        return cls(json["uri"], json["size_bytes"], json["sha256"], json["media_type"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Server:
         self.answers: dict[str, Answer | Callable[[Any], Answer]] = {}
         self.lost, self.seen = 0, list[tuple[str, Any, dict[str, str]]]()
         self.pause_seconds = 0.0
+        self.has_etag = True
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -73,7 +75,10 @@ class Server:
                 self.send_header("Content-Length", str(len(content)))
                 if content.startswith((b"retry: ", b"event: ")):
                     self.send_header("Content-Type", "text/event-stream")
-                self.send_header("ETag", f'"{hashlib.sha256(b"whole").hexdigest()}"')
+                if status == HTTPStatus.FOUND:
+                    self.send_header("Location", "https://login.example/?next=secret")
+                if ours.has_etag:
+                    self.send_header("ETag", f'"{hashlib.sha256(b"whole").hexdigest()}"')
                 self.end_headers()
                 time.sleep(ours.pause_seconds)
                 self.wfile.write(content)
@@ -208,6 +213,70 @@ def test_an_answer_that_is_no_json_is_an_error(server: Server) -> None:
     server.answers = {"GET /tasks/t": (200, b"<html>")}
     with Client(server.url, again_seconds=0) as client, pytest.raises(ApiUnavailable, match="a body that is not JSON"):
         client.task("t")
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [((200, b"<html>"), "answered 200 with no content type"), ((302, b""), "answered 302 with a redirect to")],
+    ids=["a page", "a redirect"],
+)
+def test_a_wait_ends_at_once_if_another_program_answers(
+    server: Server, client: Client, answer: Answer, found: str
+) -> None:
+    server.answers = {"GET /sse": answer, "GET /tasks/t": answer, "POST /submit": (202, RECEIPT)}
+    waits: list[Callable[[], object]] = [
+        lambda: client.wait("t"),
+        lambda: client.result("t"),
+        lambda: list(client.stream("t")),
+        lambda: list(client.submit_stream("echo")),
+    ]
+    for wait in waits:
+        began = time.monotonic()
+        with pytest.raises(ApiUnavailable, match=found) as caught:
+            wait()
+        assert f"{server.url}/sse answered" in str(caught.value)
+        assert time.monotonic() - began < 1
+    with pytest.raises(ApiUnavailable, match=f"{server.url}/tasks/t answered {answer[0]}"):
+        list(client.logs("t", following=True))
+
+
+@pytest.mark.parametrize("answer", [(200, {"status": "UP"}), (200, ["a"]), (200, 5), (302, TASK), (204, b"")])
+def test_an_answer_of_another_program_is_an_error(server: Server, answer: Answer) -> None:
+    paths = ("GET /tasks/t", "GET /tasks", "GET /tasks/t/logs", "GET /openapi.json", "POST /submit", "POST /files",
+             "POST /tasks/t/cancel", "POST /tasks/t/retry")  # fmt: skip
+    server.answers = dict.fromkeys(paths, answer)
+    with Client(server.url, again_seconds=0) as client:
+        calls: list[Callable[[], object]] = [
+            lambda: client.task("t"),
+            lambda: client.page(),
+            lambda: list(client.logs("t")),
+            lambda: client.task_types(),
+            lambda: client.submit("echo"),
+            lambda: client.submit_and_wait("echo"),
+            lambda: list(client.submit_stream("echo")),
+            lambda: client.upload(b"x", name="x"),
+            lambda: client.cancel("t"),
+            lambda: client.retry("t"),
+        ]
+        for call in calls:
+            with pytest.raises(ApiUnavailable, match=f"{server.url}/[a-z./]+ answered {answer[0]} with"):
+                call()
+    with Client(server.url, again_seconds=0, gather=True) as client, pytest.raises(ApiUnavailable, match="answered"):
+        client.submit("echo")
+
+
+@pytest.mark.parametrize(("status", "content"), [(302, b""), (200, b"<html>")])
+def test_the_page_of_another_program_is_not_saved_as_a_download(
+    server: Server, tmp_path: Path, status: int, content: bytes
+) -> None:
+    server.has_etag = False
+    server.answers = {"GET /files/f": (status, content)}
+    with (
+        Client(server.url, again_seconds=0) as client,
+        pytest.raises(ApiUnavailable, match=f"/files/f answered {status}"),
+    ):
+        client.download("f", tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stream_that_is_cut_continues_after_its_last_event(server: Server, client: Client) -> None:

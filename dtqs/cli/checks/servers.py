@@ -93,10 +93,21 @@ def api(endpoint: Endpoint) -> Iterator[Check]:
         found = f"{endpoint.url}: {error or type(error).__name__}"
         yield Check("API", WARNING, found, "if it should run here: dtqs api, or dtqs up")
         return
-    if answer.status_code == 200:
+    if answer.status_code == 200 and _is_ours(answer):
         yield Check("API", OK, f"{endpoint.url} is ready")
+    elif answer.status_code < 400:
+        found = f"{endpoint.url} answers {answer.status_code}, but not as the API does"
+        yield Check("API", WARNING, found, f"is this its URL ({endpoint.origin}), or does a proxy answer in its place?")
     else:
         yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}{_reason(answer)}", "see its log")
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    """Tell the API's answer from a page of another program on that address."""
+    try:
+        return bool(answer.json()["status"] == "ready")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _reason(answer: httpx.Response) -> str:

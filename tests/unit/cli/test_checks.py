@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from dtqs.bare_httpx import httpx
+from dtqs.cli.checks import servers
 from dtqs.cli.checks.postgresql import _server, _workers
 from dtqs.cli.checks.servers import start_command
 from dtqs.cli.checks.sessions import sessions, standby
+from dtqs.cli.endpoint import Endpoint
 from dtqs.store.checkup import ServerFacts
 from dtqs.store.sessions import SessionsLook, Setting
 
@@ -29,6 +32,23 @@ def test_a_sandbox_in_another_folder_is_started_by_naming_the_folder(
     monkeypatch.chdir(tmp_path)
     assert start_command(tmp_path / "var") == "dtqs up"
     assert start_command(tmp_path / "other") == "dtqs up --var other"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "state", "found"),
+    [
+        (200, '{"status": "ready"}', "ok", "is ready"),
+        (200, "<html>", "warning", "answers 200, but not as the API does"),
+        (302, "", "warning", "answers 302, but not as the API does"),
+        (503, '{"reason": "no schema"}', "warning", "answers 503: no schema"),
+    ],
+)
+def test_the_page_of_another_program_is_no_api(
+    monkeypatch: pytest.MonkeyPatch, status: int, text: str, state: str, found: str
+) -> None:
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status, text=text))
+    (check,) = servers.api(Endpoint("http://127.0.0.1:1", None, "DTQS_URL"))
+    assert (check.state, check.found) == (state, f"http://127.0.0.1:1 {found}")
 
 
 def test_a_standby_that_no_commit_waits_for_is_a_warning() -> None:

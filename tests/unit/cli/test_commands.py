@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dtqs.cli import COMMANDS, GROUPS, main
 from dtqs.cli.options import exit_status
 from dtqs.client import ApiRefusal, ApiUnavailable, WaitOver
-from dtqs.client.errors import problem_words
+from dtqs.client.answers import problem_words
 from dtqs.errors import BrokerUnavailable, ConfigError, DtqsError, LeaseLost, NotFound, StoreUnavailable
 
 HEAVY = ("httpx", "rich", "psycopg", "pika", "PIL", "falcon", "gevent")
@@ -169,8 +169,8 @@ def test_a_problem_document_is_printed_with_each_field_on_a_line() -> None:
     errors = [{"field": "payload.a", "message": "x"}, {"field": "priority", "message": "y"}]
     problem = {"title": "Unprocessable Entity", "detail": "2 fields are wrong", "errors": errors}
     assert problem_words(problem, 422) == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"
-    assert problem_words(None, 502) == "the API answered 502"
-    assert problem_words({"errors": ["odd", {}]}, 400) == "the API answered 400\n  ?: "
+    assert problem_words(None, "the API answered 502") == "the API answered 502"
+    assert problem_words({"errors": ["odd", {}]}, "the API answered 400") == "the API answered 400\n  ?: "
 
 
 def test_the_help_of_key_create_names_each_scope() -> None:
