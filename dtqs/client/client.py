@@ -17,7 +17,7 @@ from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
-from dtqs.task import Status
+from dtqs.task import OUTCOMES, Status
 from dtqs.uuid7 import uuid7
 
 AGAIN_SECONDS = 4.0
@@ -191,9 +191,14 @@ class Client:
         Raises WaitOver after `wait_seconds`.
         """
         ids = [task_id_of(tasks)] if isinstance(tasks, TaskId) else [task_id_of(task) for task in tasks]
+        open_ids = {task_id.lower() for task_id in ids}
         for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
             if event := event_of(message):
+                if event.name in OUTCOMES:
+                    open_ids.discard(event.task_id)
                 yield event
+                if not open_ids:
+                    return
 
     def wait(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Task:
         """Wait for a task's outcome and return the task. Raises WaitOver; the task continues then."""
@@ -203,12 +208,9 @@ class Client:
         """Wait until all tasks have their outcomes, and return them in the same order. Raises WaitOver."""
         ids, ended, deadline = [task_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
         for start in range(0, len(ids), STREAM_LIMIT):
-            part = ids[start : start + STREAM_LIMIT]
-            for event in self.stream(part, wait_seconds=deadline.remaining):
+            for event in self.stream(ids[start : start + STREAM_LIMIT], wait_seconds=deadline.remaining):
                 if task := event.task:
                     ended[task.task_id] = task
-                if all(each in ended for each in part):
-                    break
         return [ended.get(each) or self.task(each) for each in ids]
 
     def result(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Any:

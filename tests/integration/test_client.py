@@ -321,6 +321,17 @@ def test_a_submit_that_waits_is_one_request(server: Server, client: Client) -> N
     assert (path, body["tags"], headers["prefer"]) == ("/submit", ["a"], "wait=7")
 
 
+@pytest.mark.parametrize("wait_seconds", [0.9, 30])
+def test_a_stream_ends_with_the_last_outcome(server: Server, client: Client, wait_seconds: float) -> None:
+    """Not with a reconnect, which is behind the limit of the wait, or reported as a loss."""
+    both = ENDS + ENDS.replace(b'"t"', b'"u"')
+    server.answers = {"GET /sse": (200, b"retry: 60000\n\n" + both)}
+    lost: list[str] = []
+    events = client.stream(["t", "U"], wait_seconds=wait_seconds, lost=lost.append)
+    assert ([event.task_id for event in events], lost, len(server.seen)) == (["t", "u"], [], 1)
+    assert [task.task_id for task in client.wait_many(["u", "t"], wait_seconds=wait_seconds)] == ["u", "t"]
+
+
 @pytest.mark.parametrize("lost", [0, 1], ids=["an API that does not wait", "a lost reply"])
 def test_a_submit_that_cannot_wait_goes_on_with_a_stream(server: Server, client: Client, lost: int) -> None:
     server.lost = lost
