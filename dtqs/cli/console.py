@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import click
 
-from dtqs.cli.options import configuration
+from dtqs.cli.options import Seconds, configuration
 from dtqs.cli.output import print_json
 from dtqs.config import Config
 from dtqs.console.actions import Actions
@@ -41,7 +41,7 @@ class NoTerminal(RequestError):
 @click.option(
     "--every",
     "every_seconds",
-    type=click.FloatRange(0.2, 3600),
+    type=Seconds(0.2, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

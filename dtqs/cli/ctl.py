@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from dtqs.cli import ctl_node
-from dtqs.cli.options import Group, json_option
+from dtqs.cli.options import Group, Seconds, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.running import NoSupervisor, find, is_supervisor
 from dtqs.errors import DtqsError
@@ -49,7 +49,14 @@ for _command in ctl_node.COMMANDS:
 
 @ctl.command()
 @click.option("--pid", type=click.IntRange(2), help="Process id of the supervisor.  [default: the only one]")
-@click.option("--wait-seconds", type=click.FloatRange(0), default=600.0, show_default=True, help="Longest wait.")
+@click.option(
+    "--wait-seconds",
+    type=Seconds(0, is_endless=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait; inf: no limit.",
+)
 @json_option
 def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
     """Load configuration and code again, and wait until all children are new.

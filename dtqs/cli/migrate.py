@@ -4,7 +4,7 @@ import time
 
 import click
 
-from dtqs.cli.options import configuration, json_option
+from dtqs.cli.options import Seconds, configuration, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
@@ -21,7 +21,7 @@ _PAUSE_SECONDS = 1.0
     "--wait",
     "wait_seconds",
     metavar="SECONDS",
-    type=click.FloatRange(0, 86400),
+    type=Seconds(0, 86400),
     help="Wait until another `dtqs migrate` has made the schema fit, and change nothing.",
 )
 @click.option(

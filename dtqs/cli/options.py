@@ -1,5 +1,6 @@
 """Shared by all commands: the options --config and --json, reading the configuration, and exit statuses."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,20 @@ json_option = click.option("--json", "as_json", is_flag=True, callback=_note_jso
 def wants_json(ctx: click.Context) -> bool:
     """Tell whether the command was called with --json."""
     return bool(ctx.meta.get(_JSON))
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds within bounds. `inf` means no limit where `is_endless`; no bound refuses `nan`."""
+
+    def __init__(self, least: float, most: float | None = None, is_endless: bool = False) -> None:
+        super().__init__(least, most)
+        self._is_endless = is_endless
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds) and not (self._is_endless and seconds == math.inf):
+            self.fail(f"{value} is not a number of seconds", param, ctx)
+        return seconds
 
 
 Resolved = tuple[str | None, click.Command | None, list[str]]

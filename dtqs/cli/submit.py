@@ -10,7 +10,7 @@ import click
 from dtqs.amounts import size
 from dtqs.cli import payload as payloads
 from dtqs.cli.hints import hinted
-from dtqs.cli.options import json_option
+from dtqs.cli.options import Seconds, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.payload import LocalUpload, PayloadError
 from dtqs.cli.show import show_result
@@ -45,11 +45,11 @@ STATUSES = """Exit status: 0 submitted, or completed with --wait; 1 failed; 2 wr
 @click.option(
     "--timeout",
     "timeout_seconds",
-    type=float,
+    type=Seconds(0),
     metavar="SECONDS",
     help="Time limit of an attempt.  [default: set by the type]",
 )
-@click.option("--delay", "delay_seconds", type=float, metavar="SECONDS", help="Run the task after this delay.")
+@click.option("--delay", "delay_seconds", type=Seconds(0), metavar="SECONDS", help="Run the task after this delay.")
 @click.option("--due-at", metavar="TIME", help="Run the task after this time: 2026-12-24T18:00:00+01:00.")
 @click.option("--tag", "tags", multiple=True, help="Tag to find the task by. May be repeated.")
 @click.option(

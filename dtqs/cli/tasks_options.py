@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from dtqs.cli.endpoint import Endpoint, find_endpoint
-from dtqs.cli.options import configuration_path
+from dtqs.cli.options import Seconds, configuration_path
 from dtqs.client import Client
 from dtqs.client.client import WAIT_SECONDS
 from dtqs.errors import NotFound
@@ -15,11 +15,11 @@ from dtqs.suggestion import suggestion
 
 wait_seconds_option = click.option(
     "--wait-seconds",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1, is_endless=True),
     default=WAIT_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="Longest wait.",
+    help="Longest wait; inf: no limit.",
 )
 
 

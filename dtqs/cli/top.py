@@ -19,7 +19,7 @@ from rich.text import Text
 
 from dtqs.amounts import age, moment
 from dtqs.cli.cells import STYLES, cell_text
-from dtqs.cli.options import configuration, json_option
+from dtqs.cli.options import Seconds, configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.queue import depth_text
 from dtqs.cli.reading import opened_reader
@@ -43,7 +43,7 @@ _WORKERS = (*_NARROW_WORKERS, ("memory", 8), ("done", 9), ("failed", 10), ("node
 @click.command(epilog="Exit status: 0; 69 PostgreSQL cannot be reached at the start; 78 configuration.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.2, 3600),
+    type=Seconds(0.2, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import math
 import os
 import random
 import time
@@ -72,6 +73,8 @@ def checked_key(key: str, name: str) -> str:
 
 def open_calls(url: str | None, api_key: str | None, origin: str, retry_seconds: float) -> "Calls":
     """Return the calls to this URL, or to the URL of the environment. Raises ConfigError."""
+    if math.isnan(retry_seconds):
+        raise ConfigError(["again_seconds = nan: allowed: a number of seconds, or math.inf for no limit"])
     named = os.environ.get(URL)
     # Send the key from the environment only to the URL from the environment, not to another server.
     key = api_key or (os.environ.get(KEY) if url in (None, named) else None)

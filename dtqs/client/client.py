@@ -9,13 +9,12 @@ from typing import Any
 from dtqs.client.answers import task_or_receipt
 from dtqs.client.calls import open_calls
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
-from dtqs.client.events import follow
+from dtqs.client.events import follow, wait_limit
 from dtqs.client.following import OneRequest, event_of
 from dtqs.client.ids import file_id_of, task_id_of
 from dtqs.client.log_rows import log_rows
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
-from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.task import OUTCOMES, Status
 from dtqs.uuid7 import uuid7
@@ -124,7 +123,7 @@ class Client:
         Raises WaitOver; the task continues then.
         """
         body, key = Submission(task_type, payload or {}, **options).as_json(), idempotency_key or f"dtqs-{uuid7()}"
-        deadline = Deadline(wait_seconds)
+        deadline = wait_limit(wait_seconds)
         try:
             answer = self._calls.submit_and_wait(
                 body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt
@@ -154,7 +153,7 @@ class Client:
         """
         body = Submission(task_type, payload or {}, **options).as_json()
         call = OneRequest(self._calls, body, idempotency_key or f"dtqs-{uuid7()}")
-        yield from call.events(Deadline(wait_seconds), lost)
+        yield from call.events(wait_limit(wait_seconds), lost)
 
     def submit_many(
         self, tasks: Iterable[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
@@ -192,7 +191,9 @@ class Client:
         """
         ids = [task_id_of(tasks)] if isinstance(tasks, TaskId) else [task_id_of(task) for task in tasks]
         open_ids = {task_id.lower() for task_id in ids}
-        for message in follow(lambda last: self._calls.stream(ids, last), Deadline(wait_seconds), lost, last_event_id):
+        for message in follow(
+            lambda last: self._calls.stream(ids, last), wait_limit(wait_seconds), lost, last_event_id
+        ):
             if event := event_of(message):
                 if event.name in OUTCOMES:
                     open_ids.discard(event.task_id)
@@ -206,7 +207,7 @@ class Client:
 
     def wait_many(self, tasks: Iterable[TaskId], *, wait_seconds: float = WAIT_SECONDS) -> list[Task]:
         """Wait until all tasks have their outcomes, and return them in the same order. Raises WaitOver."""
-        ids, ended, deadline = [task_id_of(task) for task in tasks], dict[str, Task](), Deadline(wait_seconds)
+        ids, ended, deadline = [task_id_of(task) for task in tasks], dict[str, Task](), wait_limit(wait_seconds)
         for start in range(0, len(ids), STREAM_LIMIT):
             for event in self.stream(ids[start : start + STREAM_LIMIT], wait_seconds=deadline.remaining):
                 if task := event.task:
@@ -256,7 +257,7 @@ class Client:
 
         Raises WaitOver.
         """
-        return log_rows(self._calls, task_id_of(task), after, following, Deadline(wait_seconds))
+        return log_rows(self._calls, task_id_of(task), after, following, wait_limit(wait_seconds))
 
     def cancel(self, task: TaskId) -> Task:
         """Cancel a pending task at once, or ask the worker to interrupt a running one.

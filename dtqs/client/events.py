@@ -1,5 +1,6 @@
 """Parser for Server-Sent Events by the HTML standard, and a stream that survives reconnects with Last-Event-ID."""
 
+import math
 import socket
 import threading
 import time
@@ -11,12 +12,15 @@ from dtqs.bare_httpx import httpx
 from dtqs.client.answers import check_stream
 from dtqs.client.errors import ApiUnavailable, ForeignAnswer, WaitOver
 from dtqs.deadline import Deadline
+from dtqs.errors import RequestError
 
 RETRY_SECONDS = 1.0
 """Pause before a reconnect, unless the server sends `retry:`."""
 RETRY_MAX_SECONDS = 10.0
 MESSAGE_BYTES_LIMIT = 64 << 20
 """Most bytes of one event: an endless event must not fill the memory."""
+RETRY_DIGITS = 12
+"""Most digits of `retry:`. A longer number may be too large for a float."""
 NOTHING_MORE = 204
 _MARK = b"\xef\xbb\xbf"
 
@@ -76,7 +80,7 @@ class Parser:
             self._event = text
         elif name == "id" and "\0" not in text:
             self._id = text
-        elif name == "retry" and text.isascii() and text.isdecimal():
+        elif name == "retry" and text.isascii() and text.isdecimal() and len(text) <= RETRY_DIGITS:
             self.retry_seconds = int(text) / 1000
         return None
 
@@ -86,6 +90,13 @@ class Parser:
         # The id of an event without data counts, too.
         self.last_event_id = self._id
         return ServerSentEvent(event, "\n".join(data), self.last_event_id) if data else None
+
+
+def wait_limit(wait_seconds: float) -> Deadline:
+    """Return the end of a wait; infinity means no limit. Raises RequestError for NaN, which no wait reaches."""
+    if math.isnan(wait_seconds):
+        raise RequestError("wait_seconds = nan: allowed: a number of seconds, or math.inf for no limit")
+    return Deadline(wait_seconds)
 
 
 Opener = Callable[[str], AbstractContextManager[httpx.Response]]
@@ -141,7 +152,8 @@ def _cut_at(deadline: Deadline, response: httpx.Response) -> Iterator[None]:
             # Bypass TLS: its shutdown must not run while another thread reads.
             socket.socket.shutdown(line, socket.SHUT_RDWR)
 
-    timer = threading.Timer(deadline.remaining, cut)
+    # a timer takes no infinity
+    timer = threading.Timer(min(deadline.remaining, threading.TIMEOUT_MAX), cut)
     timer.daemon = True
     timer.start()
     try:

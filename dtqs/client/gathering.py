@@ -26,6 +26,8 @@ GROUP_TASKS, GROUP_BYTES = 1000, 1 << 20
 """Most tasks of an array, and most bytes of their JSON."""
 WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
+LIMIT_SECONDS = 366 * 86400.0
+"""Longest limit of a submit. A lock takes no infinity."""
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _INDEX = re.compile(r"\[(\d{1,4})\]")
 _ABOUT_ALL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
@@ -69,7 +71,7 @@ class Gathering:
     """Sends submits in arrays, from threads of its own. `limit_seconds` is the longest wait of one submit."""
 
     def __init__(self, post: Post, limit_seconds: float) -> None:
-        self._post, self._limit_seconds = post, limit_seconds
+        self._post, self._limit_seconds = post, min(limit_seconds, LIMIT_SECONDS)
         lock = threading.Lock()
         self._changed, self._room = threading.Condition(lock), threading.Condition(lock)
         self._leaving = threading.Lock()

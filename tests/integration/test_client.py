@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from dtqs.client import ApiRefusal, ApiUnavailable, Client, Submission, TaskNotCompleted, WaitOver, calls
-from dtqs.errors import NotFound
+from dtqs.errors import ConfigError, NotFound, RequestError
 
 TASK = {
     "task_id": "t", "task_type": "echo", "status": "completed", "priority": 5, "attempt": 1, "max_retries": 5,
@@ -429,6 +430,35 @@ def test_a_wait_ends_at_its_limit(server: Server, client: Client) -> None:
     server.answers = {"GET /sse": (200, b"retry: 10\n\n")}
     with pytest.raises(WaitOver):
         client.wait("t", wait_seconds=0.3)
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e10])
+def test_a_wait_may_have_no_limit(server: Server, seconds: float) -> None:
+    """A lock and a timer take no infinity. An error in the thread of a timer would be a warning, which fails."""
+    server.answers = {
+        "POST /submit": accepted,
+        "GET /sse": (200, ENDS),
+        "GET /tasks/t": (200, TASK),
+        "GET /tasks/t/logs": (200, {"logs": [], "next": None}),
+    }
+    with Client(server.url, again_seconds=seconds, gather=True) as client:
+        assert client.wait("t", wait_seconds=seconds).task_id == "t"
+        assert list(client.logs("t", following=True, wait_seconds=seconds)) == []
+        assert client.submit("echo", {"n": 1}).task_id == "1"
+
+
+def test_a_limit_that_no_time_reaches_is_refused(client: Client) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: client.wait("t", wait_seconds=math.nan),
+        lambda: list(client.logs("t", following=True, wait_seconds=math.nan)),
+        lambda: list(client.submit_stream("echo", wait_seconds=math.nan)),
+        lambda: client.submit_and_wait("echo", wait_seconds=math.nan),
+    ]
+    for call in calls:
+        with pytest.raises(RequestError, match="wait_seconds = nan"):
+            call()
+    with pytest.raises(ConfigError, match="again_seconds = nan"):
+        Client("http://127.0.0.1", again_seconds=math.nan)
 
 
 def test_a_download_is_stored_whole_or_not_at_all(server: Server, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The group of commands: quick help, lazily loaded commands, and exit statuses."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -48,6 +49,20 @@ def test_the_examples_of_a_command_use_only_its_options(name: str) -> None:
         ]
         assert examples, path
         assert {option for example in examples for option in re.findall(r"--[a-z-]+", example)} <= known, path
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_number_of_seconds_is_nan_and_only_waits_are_endless(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    options = [each for one in commands for each in one.params if isinstance(each.type, click.types.FloatParamType)]
+    for option in options:
+        is_endless = option.name == "wait_seconds" and name != "migrate"
+        for text in ("nan", "-inf", "-1", *(() if is_endless else ("inf", "1e999"))):
+            with pytest.raises(click.UsageError):
+                option.type.convert(text, option, None)
+        assert not is_endless or option.type.convert("inf", option, None) == math.inf
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"up", "down"}))
@@ -168,7 +183,7 @@ def test_errors_have_their_exit_status(error: DtqsError, status: int) -> None:
 def test_a_problem_document_is_printed_with_each_field_on_a_line() -> None:
     errors = [{"field": "payload.a", "message": "x"}, {"field": "priority", "message": "y"}]
     problem = {"title": "Unprocessable Entity", "detail": "2 fields are wrong", "errors": errors}
-    assert problem_words(problem, 422) == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"
+    assert problem_words(problem, "") == "Unprocessable Entity: 2 fields are wrong\n  payload.a: x\n  priority: y"
     assert problem_words(None, "the API answered 502") == "the API answered 502"
     assert problem_words({"errors": ["odd", {}]}, "the API answered 400") == "the API answered 400\n  ?: "
 

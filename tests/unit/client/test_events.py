@@ -53,7 +53,11 @@ def test_an_id_counts_only_when_its_event_is_complete() -> None:
 
 def test_odd_fields_are_ignored() -> None:
     parser = Parser()
-    list(parser.feed("id: a\0b\nretry: ２\nretry: -1\nretry: 1s\nunknown: x\n\n".encode()))
+    list(
+        parser.feed(
+            f"id: a\0b\nretry: ２\nretry: -1\nretry: 1s\nretry: {'9' * 400}\nretry: {'9' * 5000}\nunknown: x\n\n".encode()
+        )
+    )
     assert (parser.last_event_id, parser.retry_seconds) == ("", None)
 
 
