@@ -1,5 +1,7 @@
 """The command `top`: the whole system on one live page. Pure functions build the page from readings."""
 
+import os
+import re
 import select
 import signal
 import sys
@@ -33,6 +35,9 @@ POINTS = 30
 ROWS_BESIDE = 14
 """Lines of the page that are not rows of a table."""
 _RATES = ("submitted", "started", "completed", "failed", "retried")
+QUIT = b"q"
+_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
+_KEYS_BYTES = 1024
 _WIDE = 110
 """Least width of the terminal, in columns, for the whole page."""
 _NARROW_WORKERS = (("worker", 0), ("state", 3), ("type", 4), ("for", 6), ("task", 5), ("progress", 7))
@@ -75,7 +80,7 @@ def _live(reader: SystemReader, every_seconds: float) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console, history = Console(), History()
     with (
-        _keys() as read_key,
+        _keys() as read_keys,
         Live(console=console, screen=True, auto_refresh=False) as live,
         suppress(KeyboardInterrupt),
     ):
@@ -83,13 +88,13 @@ def _live(reader: SystemReader, every_seconds: float) -> None:
             reading = reader.read(console.height, 3)
             history.add(reading, time.monotonic())
             live.update(page(reading, history, console.width, console.height), refresh=True)
-            if read_key(every_seconds) == "q":
+            if QUIT in read_keys(every_seconds):
                 break
 
 
 @contextmanager
 def _keys() -> Iterator["KeyReader"]:
-    """Read keys one by one, without echo. If standard input is no terminal, there are no keys."""
+    """Read keys as they are pressed, without echo. If standard input is no terminal, there are no keys."""
     if not sys.stdin.isatty():
         yield KeyReader(None)
         return
@@ -103,17 +108,21 @@ def _keys() -> Iterator["KeyReader"]:
 
 
 class KeyReader:
-    """Wait for a key, or until the time is over."""
+    """Wait for keys, or until the time is over. A terminal that has gone counts as `q`."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
-    def __call__(self, seconds: float) -> str:
+    def __call__(self, seconds: float) -> bytes:
+        """Return the keys, without those that are escape sequences, such as arrows."""
         if self._descriptor is None:
             time.sleep(seconds)
-            return ""
-        ready = select.select([self._descriptor], [], [], seconds)[0]
-        return sys.stdin.read(1) if ready else ""
+            return b""
+        if not select.select([self._descriptor], [], [], seconds)[0]:
+            return b""
+        # not by sys.stdin: its buffer takes all keys at once, and select knows nothing of the buffer
+        keys = os.read(self._descriptor, _KEYS_BYTES)
+        return _ESCAPES.sub(b"", keys) if keys else QUIT
 
 
 def page(reading: Reading, history: History, width: int, height: int) -> RenderableType:

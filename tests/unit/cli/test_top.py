@@ -1,11 +1,14 @@
 """The page of `dtqs top`: it fits, it names problems, and text of a task cannot control the terminal."""
 
+import os
+import tty
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from dtqs.cli.top import page
+from dtqs.cli.top import KeyReader, page
 from dtqs.readings import (
     BrokerReading,
     Depth,
@@ -78,3 +81,30 @@ def test_text_of_a_task_cannot_control_the_terminal() -> None:
     text = "\n".join(drawn(reading(2, 2), 160, 40))
     assert "\x1b" not in text
     assert "\\x1b[2J[red]\\n" in text
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, KeyReader]]:
+    """Yield the far end of a terminal, and the reader of its keys."""
+    far, near = os.openpty()
+    tty.setcbreak(near)
+    with os.fdopen(far, "wb", 0), os.fdopen(near, "rb", 0):
+        yield far, KeyReader(near)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "keys"),
+    [(b"\x1b[Aq", b"q"), (b"\x1b[15~\x1bOA\x1b[1;5Cxq", b"xq"), (b"\x1bOq", b""), (b"\x1b", b""), (b"Q", b"Q")],
+)
+def test_q_counts_after_an_arrow_key_too(terminal: tuple[int, KeyReader], pressed: bytes, keys: bytes) -> None:
+    far, read_keys = terminal
+    os.write(far, pressed)
+    assert read_keys(5) == keys
+    assert read_keys(0) == b""
+
+
+def test_a_terminal_that_has_gone_ends_the_page() -> None:
+    reading_end, writing_end = os.pipe()
+    os.close(writing_end)
+    with os.fdopen(reading_end, "rb", 0):
+        assert KeyReader(reading_end)(5) == b"q"
