@@ -5,14 +5,13 @@ import gc
 import importlib
 import json
 import os
-import signal
 import sys
 from typing import Any
 
 import click
 
 from dtqs import __version__
-from dtqs.cli.options import add_config_option, config_option, exit_status, suggesting, wants_json
+from dtqs.cli.options import INTERRUPTED, add_config_option, config_option, exit_status, suggesting, wants_json
 from dtqs.cli.unread import discard_output
 from dtqs.errors import DtqsError
 from dtqs.log import visible
@@ -134,8 +133,8 @@ class LazyGroup(click.Group):
             for line in str(error).splitlines():
                 click.echo(visible(line), err=True)
             sys.exit(exit_status(error))
-        except KeyboardInterrupt:
-            sys.exit(128 + signal.SIGINT)
+        except (KeyboardInterrupt, click.Abort):
+            sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in GROUPS:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from dtqs.amounts import plural
-from dtqs.cli.options import exit_status, json_option
+from dtqs.cli.options import INTERRUPTED, exit_status, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
 from dtqs.cli.unread import may_be_unread
@@ -20,7 +20,8 @@ from dtqs.task import Status
 F = TypeVar("F", bound=Callable[..., Any])
 CHOSEN_LIMIT = 100_000
 BULK_STATUSES = (
-    "Exit status: 0 all done, 2 one or more were refused (the task has ended, or does not exist); others as for submit."
+    "Exit status: 0 all done, 2 one or more were refused (the task has ended, or does not exist), 130 Ctrl-C, or the "
+    "question was not answered with yes; others as for submit."
 )
 
 
@@ -62,10 +63,22 @@ def change(
             refuse_unknown_type(api.client, choice["task_type"])
             click.echo("no task matches", err=True)
         elif statuses and not choice["yes"] and sys.stdin.isatty():
-            click.confirm(question(verb, len(chosen), more), abort=True, err=True)
+            confirm(question(verb, len(chosen), more))
         elif more:
             click.echo(f"more tasks match than --limit {choice['limit']}", err=True)
         sys.exit(_each(verb, api.client, chosen, ask, choice["as_json"]))
+
+
+def confirm(words: str) -> None:
+    """Ask a question on the terminal. Exit with the status of Ctrl-C unless the answer is yes."""
+    try:
+        is_sure = click.confirm(words, err=True)
+    except click.Abort:  # Ctrl-C or Ctrl-D: the cursor stands behind the question
+        click.echo(err=True)
+        is_sure = False
+    if not is_sure:
+        click.echo("nothing was changed", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def question(verb: str, count: int, more: bool) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _JSON = "dtqs.json"
 EX_REFUSED = 2
 """The request was refused. click exits with the same status on wrong usage."""
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status after Ctrl-C, also at a question."""
 _META = "dtqs.config_path"
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from dtqs.cli.options import json_option
+from dtqs.cli.options import INTERRUPTED, json_option
 from dtqs.cli.sandbox_facts import dtqs_command, facts_json, facts_text, var_option
 from dtqs.cli.sandbox_process import Sandbox, await_ready, follow, follow_start, started, stop
 from dtqs.sandbox.child import SandboxError
@@ -20,8 +20,6 @@ from dtqs.sandbox.places import SandboxPaths, read_client_env
 from dtqs.sandbox.processes import running
 
 _DEMO_SECONDS = 120
-_INTERRUPTED = 128 + signal.SIGINT
-"""The exit status that a shell gives a command that Ctrl-C ended."""
 
 
 @click.command()
@@ -105,7 +103,7 @@ def _run(
         except KeyboardInterrupt:
             stop(pid)
             if not ready:
-                sys.exit(_INTERRUPTED)
+                sys.exit(INTERRUPTED)
         except SandboxError:
             if not detach:
                 stop(pid)
