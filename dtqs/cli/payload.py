@@ -5,16 +5,20 @@ A value `@file` becomes a LocalUpload, which the caller replaces by a URI with `
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from dtqs.errors import RequestError
+from dtqs.json_value import DEPTH_LIMIT, is_carried
 
 LIST_LIMIT = 10_000
 """Most entries of a list that is built from keys such as outputs.0.width."""
+
+LEVELS_LIMIT = DEPTH_LIMIT - 1
+"""The body of the submit is one more level."""
 
 
 class PayloadError(RequestError):
@@ -45,14 +49,42 @@ def build(options: Sequence[str], pairs: Sequence[str], read: Callable[[str], st
             payload = _put(payload, option)
     for pair in pairs:
         payload = _put(payload, pair)
+    if _is_deep(payload):
+        raise PayloadError(f"the payload is nested too deep; at most {LEVELS_LIMIT} levels are allowed")
     return {} if payload is None else payload
 
 
 def _json(text: str, shown: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _parsed(text)
     except ValueError as error:
         raise PayloadError(f"--payload {shown[:60]}: invalid JSON: {error}") from error
+
+
+def _parsed(text: str) -> Any:
+    """Read JSON. Raises ValueError, and PayloadError for JSON that the API cannot take."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_number)
+    except RecursionError as error:
+        raise PayloadError(f"{text[:60]!r}: JSON nested too deep; at most {LEVELS_LIMIT} levels are allowed") from error
+
+
+def _number(text: str) -> float:
+    if not is_carried(text):
+        raise PayloadError(f"{text[:60]}: a 64-bit float cannot hold this number; to send it as text: KEY='\"TEXT\"'")
+    return float(text)
+
+
+def _is_deep(payload: Any) -> bool:
+    """Tell whether the payload is nested deeper than the API allows."""
+    level = [payload]
+    for _ in range(LEVELS_LIMIT):
+        level = [inner for each in level for inner in _inner(each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> Any:
@@ -96,7 +128,7 @@ def value(text: str) -> Any:
     if text.startswith("@"):
         return LocalUpload(Path(text[1:]))
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _parsed(text)
     except ValueError:
         return text
 
@@ -105,8 +137,7 @@ def uploads(payload: Any) -> list[LocalUpload]:
     """Return the files to upload, each once, in the order of the payload."""
     if isinstance(payload, LocalUpload):
         return [payload]
-    inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
-    return list(dict.fromkeys(upload for each in inner for upload in uploads(each)))
+    return list(dict.fromkeys(upload for each in _inner(payload) for upload in uploads(each)))
 
 
 def resolve(payload: Any, uri_of: Callable[[LocalUpload], str]) -> Any:

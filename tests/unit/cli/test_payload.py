@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dtqs.cli.payload import LocalUpload, PayloadError, build, resolve, uploads
+from dtqs.json_value import fits_depth
 
 FILES = {"payload.json": '{"source": "upload:1", "outputs": []}', "bad.json": "{", "-": '{"from": "stdin"}'}
 
@@ -32,6 +33,7 @@ def made(*pairs: str, options: tuple[str, ...] = ()) -> Any:
             {"outputs": [{"width": 1, "name": "s"}, {"width": 2}]},
         ),
         (("a.0=1", "a.1=2"), {"a": [1, 2]}),
+        (("a=1e300", "b=1.10", "c=2.50e-3"), {"a": 1e300, "b": 1.1, "c": 0.0025}),
         (("0=a",), {"0": "a"}),
     ],
 )
@@ -57,6 +59,14 @@ def test_pairs_extend_a_whole_payload() -> None:
         (("a.0=1", "a.x=1"), ()),
         (("a.0=1", "a.0=1"), ()),
         (("a.99999999999999999999=1",), ()),
+        (("a=" + "[" * 2000,), ()),
+        (("a=" + "[" * 300 + "]" * 300,), ()),
+        ((".".join("a" * 2000) + "=1",), ()),
+        ((), ('{"a": ' + "[" * 2000,)),
+        ((), ('{"a": ' + "[" * 300 + "]" * 300 + "}",)),
+        (("a=1e999",), ()),
+        (("a=[0.12345678901234567890]",), ()),
+        ((), ('{"a": -1e999}',)),
         ((), ("{",)),
         ((), ('{"a": NaN}',)),
         ((), ("@bad.json",)),
@@ -75,3 +85,12 @@ def test_each_file_is_uploaded_once_and_replaced_by_its_uri() -> None:
     assert uploads(payload) == [first, second]
     uris = {first: "upload:1", second: "upload:2"}
     assert resolve(payload, uris.__getitem__) == {"source": "upload:1", "more": ["upload:1", "upload:2"]}
+
+
+def test_a_payload_may_have_as_many_levels_as_the_api_takes() -> None:
+    payload = made("a=" + "[" * 248 + "]" * 248)
+    assert fits_depth({"payload": payload})
+    assert uploads(payload) == []
+    assert resolve(payload, str) == payload
+    with pytest.raises(PayloadError, match="at most 249 levels"):
+        made("a=" + "[" * 249 + "]" * 249)

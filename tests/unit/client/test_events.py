@@ -53,11 +53,9 @@ def test_an_id_counts_only_when_its_event_is_complete() -> None:
 
 def test_odd_fields_are_ignored() -> None:
     parser = Parser()
-    list(
-        parser.feed(
-            f"id: a\0b\nretry: ２\nretry: -1\nretry: 1s\nretry: {'9' * 400}\nretry: {'9' * 5000}\nunknown: x\n\n".encode()
-        )
-    )
+    long = [f"retry: {'9' * digits}" for digits in (400, 5000)]
+    lines = ["id: a\0b", "retry: ２", "retry: -1", "retry: 1s", *long, "unknown: x", "", ""]
+    list(parser.feed("\n".join(lines).encode()))
     assert (parser.last_event_id, parser.retry_seconds) == ("", None)
 
 
