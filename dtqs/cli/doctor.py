@@ -86,15 +86,16 @@ def _all_checks() -> Iterator[Check]:
     except ConfigError as error:
         for problem in error.problems:
             yield Check("configuration", FAILED, problem, "edit the file, then run: dtqs config check")
-        yield from skipped(["PostgreSQL", "RabbitMQ", "API", "files", "state"], "the configuration")
-        yield from machine.programs()
+        yield from skipped(
+            ["PostgreSQL", "RabbitMQ", "API", "ffmpeg", "ffprobe", "files", "state"], "the configuration"
+        )
         return
     yield Check("configuration", OK, str(config.path or "no file: defaults and environment"))
     yield Check("task types", OK, f"{', '.join(catalog.names())}; installed in {sys.prefix}")
     for words in mixed_queues(config.pools, config.routes, catalog.names()):
         yield Check("pools", WARNING, words)
     yield from _servers(config, catalog.names())
-    yield from machine.programs()
+    yield from machine.programs(config)
     yield from jail(config)
     yield from servers.storage(config)
     yield from senders.mail_server(config)

@@ -4,7 +4,7 @@ from dtqs.config.allowed import allowed, number
 from dtqs.config.files_section import FilesSection
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.reader import Config, load
-from dtqs.config.routing import mixed_queues, queues_of, types_of, unknown_types
+from dtqs.config.routing import mixed_queues, queues_of, runs_type, types_of, unknown_types
 from dtqs.config.section import Section, is_network
 from dtqs.config.sections import (
     SECTIONS,
@@ -40,6 +40,7 @@ __all__ = [
     "mixed_queues",
     "number",
     "queues_of",
+    "runs_type",
     "types_of",
     "unknown_types",
 ]

@@ -52,6 +52,12 @@ def types_of(pool: PoolSection, routes: Routes) -> tuple[tuple[str, ...], bool]:
     return tuple(name for name, queue in routes.by_type.items() if (queue in pool.queues) != is_main), not is_main
 
 
+def runs_type(pool: PoolSection, routes: Routes, task_type: str) -> bool:
+    """Tell whether a pool gets the tasks of a type."""
+    types, is_only_these = types_of(pool, routes)
+    return (task_type in types) == is_only_these
+
+
 def pool_problems(pools: Mapping[str, PoolSection], routes: Routes, raw: Entries) -> Iterator[str]:
     """Yield the queues without a route, and the types of a pool whose hints go to another queue."""
     for name, pool in pools.items():

@@ -9,33 +9,49 @@ from pathlib import Path
 from dtqs.amounts import size
 from dtqs.api.access.secret import file_fault
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check
-from dtqs.config import Config
+from dtqs.config import Config, runs_type
+from dtqs.processors.video.settings import VideoSettings
 
 DISK_FAILED_BYTES = 1 << 30
 DISK_WARNING_PART = 0.05
 PROGRAM_SECONDS = 10.0
+VIDEO = "video"
 
 
-def programs() -> Iterator[Check]:
-    """Check that ffmpeg and ffprobe start."""
-    for name in ("ffmpeg", "ffprobe"):
-        advice = "video tasks need it: apt-get install ffmpeg"
-        try:
-            answer = subprocess.run(
-                [name, "-version"],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=PROGRAM_SECONDS,
-                stdin=subprocess.DEVNULL,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            yield Check(name, FAILED, "not found" if isinstance(error, FileNotFoundError) else str(error), advice)
-            continue
-        if answer.returncode == 0:
-            yield Check(name, OK, " ".join(answer.stdout.split("\n", 1)[0].split()[:3]))
+def programs(config: Config) -> Iterator[Check]:
+    """Check that the configured ffmpeg and ffprobe start. A failure is a warning if no pool here runs videos."""
+    settings = config.processor(VIDEO, VideoSettings)
+    runs = any(runs_type(pool, config.routes, VIDEO) for pool in config.pools.values())
+    for name, program in (("ffmpeg", settings.ffmpeg), ("ffprobe", settings.ffprobe)):
+        advice = f"install it (apt-get install ffmpeg), or set [processor:{VIDEO}] {name} to its path"
+        state, found = _started(program)
+        if state == OK:
+            yield Check(name, OK, found if program == name else f"{program}: {found}")
+        elif runs:
+            yield Check(name, FAILED, f"{program}: {found}", f"video tasks need it: {advice}")
         else:
-            yield Check(name, FAILED, f"exit status {answer.returncode}", advice)
+            only_there = f"no pool of this configuration runs {VIDEO}; nodes that run it need it: {advice}"
+            yield Check(name, WARNING, f"{program}: {found}", only_there)
+
+
+def _started(program: str) -> tuple[str, str]:
+    """Return the state of a program and its version, or the reason why it does not start."""
+    try:
+        answer = subprocess.run(
+            [program, "-version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PROGRAM_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        return FAILED, "not found"
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return FAILED, str(error)
+    if answer.returncode:
+        return FAILED, f"exit status {answer.returncode}"
+    return OK, " ".join(answer.stdout.split("\n", 1)[0].split()[:3])
 
 
 def disks(config: Config) -> Iterator[Check]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from dtqs.bare_httpx import httpx
-from dtqs.cli.checks import servers
+from dtqs.cli.checks import machine, servers
 from dtqs.cli.checks.postgresql import _server, _workers
 from dtqs.cli.checks.servers import start_command
 from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.cli.endpoint import Endpoint
+from dtqs.config import Config, load
 from dtqs.store.checkup import ServerFacts
 from dtqs.store.sessions import SessionsLook, Setting
 
@@ -49,6 +50,35 @@ def test_the_page_of_another_program_is_no_api(
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status, text=text))
     (check,) = servers.api(Endpoint("http://127.0.0.1:1", None, "DTQS_URL"))
     assert (check.state, check.found) == (state, f"http://127.0.0.1:1 {found}")
+
+
+def video_node(folder: Path, text: str) -> Config:
+    """Return a configuration whose ffmpeg is a script in a folder of its own, and whose ffprobe is missing."""
+    program = folder / "my-ffmpeg"
+    program.write_text("#!/bin/sh\necho ffmpeg version 7.1 of mine\n")
+    program.chmod(0o755)
+    path = folder / "dtqs.ini"
+    path.write_text(f"[processor:video]\nffmpeg = {program}\nffprobe = {folder}/none\n{text}", encoding="utf-8")
+    return load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("pools", "state"),
+    [
+        ("", "failed"),
+        ("[pool:films]\ntask_types = video\n", "failed"),
+        ("[pool:default]\ntask_types = echo, image\n", "warning"),
+        ("[routes]\nvideo = films\n[pool:default]\nqueues = task_queue\n", "warning"),
+    ],
+)
+def test_the_configured_programs_are_checked_and_needed_only_where_videos_run(
+    tmp_path: Path, pools: str, state: str
+) -> None:
+    config = video_node(tmp_path, pools)
+    ffmpeg, ffprobe = machine.programs(config)
+    assert (ffmpeg.state, ffmpeg.found) == ("ok", f"{tmp_path}/my-ffmpeg: ffmpeg version 7.1")
+    assert (ffprobe.state, ffprobe.found) == (state, f"{tmp_path}/none: not found")
+    assert "[processor:video] ffprobe" in ffprobe.advice
 
 
 def test_a_standby_that_no_commit_waits_for_is_a_warning() -> None:
