@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,8 +21,8 @@ from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, recei
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
-from dtqs.errors import ConfigError
-from dtqs.host_name import is_host_name
+from dtqs.errors import ConfigError, RequestError
+from dtqs.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from dtqs.client.gathering import Gathering
@@ -37,6 +38,9 @@ PIECE_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
 """The pause before the first retry, to which a random time is added, and the longest pause."""
+KEY_LIMIT = 255
+"""Most characters of an idempotency key."""
+_KEY_CHARACTERS = re.compile(r"[!-~]+")
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
@@ -56,8 +60,11 @@ def checked_url(url: str, name: str) -> str:
     """Return a URL without its trailing slash. Raises ConfigError, which names the source of the URL."""
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and is_host_name(parts.hostname or "") and parts.port != 0
-    except ValueError:
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        # the checks of httpx, and of the resolver's own form of the name: both would fail at the first request
+        found = httpx.URL(url)
+        valid = valid and bool(found.host and found.raw_host.decode().encode("idna"))
+    except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
         raise ConfigError([f"{name} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
@@ -263,7 +270,18 @@ def _text(body: object) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
+def submit_key(given: str | None) -> str:
+    """Return the caller's idempotency key, or a new one."""
+    return f"dtqs-{uuid7()}" if given is None else given
+
+
 def _headers(idempotency_key: str) -> dict[str, str]:
+    """Return the headers of a submit. Raises RequestError for a key that the API refuses or no header carries."""
+    if not (0 < len(idempotency_key) <= KEY_LIMIT and _KEY_CHARACTERS.fullmatch(idempotency_key)):
+        raise RequestError(
+            f"the idempotency key {idempotency_key[:60]!r} is refused; "
+            f"allowed: 1 to {KEY_LIMIT} printable ASCII characters without spaces"
+        )
     return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dtqs.client.answers import task_or_receipt
-from dtqs.client.calls import open_calls
+from dtqs.client.calls import open_calls, submit_key
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
 from dtqs.client.events import follow, wait_limit
 from dtqs.client.following import OneRequest, event_of
@@ -17,7 +17,6 @@ from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.errors import ConfigError
 from dtqs.task import OUTCOMES, Status
-from dtqs.uuid7 import uuid7
 
 AGAIN_SECONDS = 4.0
 WAIT_SECONDS = 3600.0
@@ -97,7 +96,7 @@ class Client:
         one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
         if self._gathering is not None and idempotency_key is None:
             return Submitted.of(self._gathering.submit(one.as_json()))
-        return Submitted.of(self._calls.submit(one.as_json(), idempotency_key or f"dtqs-{uuid7()}"))
+        return Submitted.of(self._calls.submit(one.as_json(), submit_key(idempotency_key)))
 
     async def submit_async(
         self, task_type: str, payload: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None,
@@ -122,7 +121,7 @@ class Client:
 
         Raises WaitOver; the task continues then.
         """
-        body, key = Submission(task_type, payload or {}, **options).as_json(), idempotency_key or f"dtqs-{uuid7()}"
+        body, key = Submission(task_type, payload or {}, **options).as_json(), submit_key(idempotency_key)
         deadline = wait_limit(wait_seconds)
         try:
             answer = self._calls.submit_and_wait(
@@ -152,7 +151,7 @@ class Client:
         The submit happens when the iteration begins. The first event is `accepted`, and its data is the receipt.
         """
         body = Submission(task_type, payload or {}, **options).as_json()
-        call = OneRequest(self._calls, body, idempotency_key or f"dtqs-{uuid7()}")
+        call = OneRequest(self._calls, body, submit_key(idempotency_key))
         yield from call.events(wait_limit(wait_seconds), lost)
 
     def submit_many(
@@ -163,7 +162,7 @@ class Client:
         Each array of up to 1000 tasks is stored completely or not at all.
         """
         bodies = [task.as_json() if isinstance(task, Submission) else dict(task) for task in tasks]
-        key = idempotency_key or f"dtqs-{uuid7()}"
+        key = submit_key(idempotency_key)
         answers: list[Any] = []
         for start in range(0, len(bodies), ARRAY_LIMIT):
             answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], f"{key}-{start}" if start else key)

@@ -138,6 +138,23 @@ def test_a_submit_is_repeated_under_the_same_idempotency_key(server: Server, cli
     assert len({headers["idempotency-key"] for _, _, headers in server.seen}) == 1
 
 
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "schlüssel", "\udcff", "x" * 256])
+def test_an_idempotency_key_that_no_request_carries_is_refused_at_once(
+    server: Server, client: Client, key: str
+) -> None:
+    """An empty one often is an unset variable. A new key in its place would let a second submit make a second task."""
+    calls: list[Callable[[], object]] = [
+        lambda: client.submit("echo", idempotency_key=key),
+        lambda: client.submit_and_wait("echo", idempotency_key=key),
+        lambda: list(client.submit_stream("echo", idempotency_key=key)),
+        lambda: client.submit_many([{"task_type": "echo"}], idempotency_key=key),
+    ]
+    for call in calls:
+        with pytest.raises(RequestError, match=r"idempotency key .* is refused; allowed: 1 to 255 printable ASCII"):
+            call()
+    assert server.seen == []
+
+
 def test_many_tasks_are_sent_in_arrays_of_a_thousand_each_under_its_own_key(server: Server, client: Client) -> None:
     server.answers = {"POST /submit": accepted}
     tasks = [Submission("echo", {"n": n}) if n % 2 else {"task_type": "echo", "payload": {"n": n}} for n in range(1001)]

@@ -33,11 +33,29 @@ def test_the_key_of_the_environment_is_not_shown_to_another_server(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://tasks.example", "tasks.example", "http://", "http://h:0", "http://h:x", "http://a..b"]
+    "url",
+    [
+        "ftp://tasks.example",
+        "tasks.example",
+        "http://",
+        "http://h:0",
+        "http://h:x",
+        "http://a..b",
+        f"http://{'a' * 64}.example",
+        "http://xn--/",
+        "http://h\x7f",
+        "http://h/a\nb",
+        "http://\udcff",
+    ],
 )
 def test_text_that_can_be_no_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigError, match=r"the client's url = .*allowed: http://HOST:PORT"):
         Client(url)
+
+
+def test_names_of_all_alphabets_and_addresses_are_urls() -> None:
+    for url in ("http://ü.example", "https://[::1]:8080", "http://10.0.0.1:1/below", "http://localhost"):
+        assert Client(url).url == url
 
 
 def test_a_key_that_no_request_can_carry_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
