@@ -10,6 +10,9 @@ if os.getpid() == 1:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 from dtqs.health import quick
+from dtqs.standard_streams import open_closed_streams
+
+open_closed_streams()
 
 if "health" in sys.argv[1:4]:  # --config PATH may stand before it
     quick(sys.argv[1:])  # the imports below would take most of a probe's time

@@ -41,8 +41,11 @@ def quick(arguments: list[str]) -> bool:
     if names[:1] != ["health"] or len(names) > 2 or not set(names[1:]) <= set(PARTS):
         return False
     well, sentence = check(names[1] if names[1:] else PARTS[0], "--live" in flags, config)
-    sys.stdout.write(f"{written(well, sentence, '--json' in flags)}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{written(well, sentence, '--json' in flags)}\n")
+        sys.stdout.flush()
+    except OSError:  # a full disk or a gone reader: the status is the verdict, and the buffer must not change it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(os.EX_OK if well else 1)
 
 

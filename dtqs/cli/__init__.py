@@ -11,8 +11,16 @@ from typing import Any
 import click
 
 from dtqs import __version__
-from dtqs.cli.options import INTERRUPTED, add_config_option, config_option, exit_status, suggesting, wants_json
-from dtqs.cli.unread import discard_output
+from dtqs.cli.options import (
+    EX_REFUSED,
+    INTERRUPTED,
+    add_config_option,
+    config_option,
+    exit_status,
+    suggesting,
+    wants_json,
+)
+from dtqs.cli.unread import discard_output, may_be_unread
 from dtqs.errors import DtqsError
 from dtqs.log import visible
 
@@ -129,10 +137,17 @@ class LazyGroup(click.Group):
             sys.exit(os.EX_OK)
         except DtqsError as error:
             if wants_json(ctx) and (problem := getattr(error, "problem", None)):
-                click.echo(json.dumps(problem, indent=2))
+                with may_be_unread():
+                    click.echo(json.dumps(problem, indent=2))
             for line in str(error).splitlines():
                 click.echo(visible(line), err=True)
             sys.exit(exit_status(error))
+        except UnicodeEncodeError as error:
+            # Python's stand-ins for bytes of an argument or a file name that are no UTF-8
+            if not any("\udc80" <= character <= "\udcff" for character in str(error.object)):
+                raise
+            click.echo(f"{str(error.object)[:100]!a} is not UTF-8 text", err=True)
+            sys.exit(EX_REFUSED)
         except (KeyboardInterrupt, click.Abort):
             sys.exit(INTERRUPTED)
 

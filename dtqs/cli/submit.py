@@ -81,6 +81,9 @@ def submit(
       dtqs submit email to.0=ada@example.com subject=Hello text=Hi --delay 600
       ID=$(dtqs submit echo a=1) && dtqs task $ID
     """
+    # not left to the API, which would see a surrogate in JSON; a path may have any bytes
+    for text in (task_type, *fields["tags"], fields["due_at"] or "", *pairs, *options):
+        ("" if text.startswith("@") else text.partition("=@")[0]).encode()
     payload = payloads.build(options, pairs, _read)
     with opened_api() as api:
         uris = {upload: _upload(api, upload) for upload in payloads.uploads(payload)}
@@ -110,7 +113,7 @@ def _upload(api: Api, upload: LocalUpload) -> str:
     if path.is_dir():
         raise PayloadError(f"@{path} is a folder; give a file")
     if not path.is_file():
-        raise PayloadError(f"@{path}: the file does not exist")
+        raise PayloadError(f"@{path}: {'this is not a regular file' if path.exists() else 'the file does not exist'}")
     label = f"upload {path.name} ({size(path.stat().st_size)})"
     try:
         with click.progressbar(

@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,9 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
         shown, size_bytes, pieces = name or "upload", len(source), iter((source,))
     else:
         path = Path(source)
-        shown, size_bytes, pieces = name or path.name, path.stat().st_size, _pieces(path)
+        # a name on a disk may have any bytes
+        shown = name or os.fsencode(path.name).decode("utf-8", "replace")
+        size_bytes, pieces = path.stat().st_size, _pieces(path)
     return OpenedSource(
         shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _reported(pieces, sent)
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import socket
 import threading
 import time
@@ -507,8 +508,12 @@ def test_bytes_and_files_are_uploaded(server: Server, client: Client, tmp_path: 
     }
     path, sent = tmp_path / "a b.txt", list[int]()
     path.write_bytes(b"abc")
+    odd = tmp_path / os.fsdecode(b"a\xff.txt")
+    odd.write_bytes(b"abc")
     assert client.upload(path, sent=sent.append).uri == client.upload(b"abc", name="a b.txt").uri == "upload:1"
     assert sent == [3]
+    assert client.upload(odd).uri == "upload:1"
+    assert server.seen.pop()[0] == "/files?name=a%EF%BF%BD.txt"
     assert {(url, body, headers["content-type"]) for url, body, headers in server.seen} == {
         ("/files?name=a+b.txt", b"abc", "text/plain")
     }

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dtqs.cli import main
 from dtqs.cli.payload import LocalUpload, PayloadError, build, resolve, uploads
 from dtqs.json_value import fits_depth
 
@@ -85,6 +87,19 @@ def test_each_file_is_uploaded_once_and_replaced_by_its_uri() -> None:
     assert uploads(payload) == [first, second]
     uris = {first: "upload:1", second: "upload:2"}
     assert resolve(payload, uris.__getitem__) == {"source": "upload:1", "more": ["upload:1", "upload:2"]}
+
+
+@pytest.mark.parametrize(
+    "words", [("\udcff",), ("echo", "a=\udcff"), ("echo", "-p", '{"a": "\udcff"}'), ("echo", "--tag", "\udcff")]
+)
+def test_text_that_is_not_utf_8_is_named(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, ["submit", *words])
+    assert (result.exit_code, result.stderr) == (2, f"{words[-1]!a} is not UTF-8 text\n")
+
+
+def test_only_a_regular_file_is_uploaded() -> None:
+    result = CliRunner().invoke(main, ["submit", "image", "source=@/dev/null"], env={"DTQS_URL": "http://127.0.0.1:1"})
+    assert (result.exit_code, result.stderr) == (2, "@/dev/null: this is not a regular file\n")
 
 
 def test_a_payload_may_have_as_many_levels_as_the_api_takes() -> None:
