@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 _BACK_SECONDS = 1.0
-"""A smaller step back delays tasks by no more than itself, and the relay's mark lies further back. So it is not worth a
-pass over the whole backlog.
+"""After a smaller step back, claims still take the tasks that were due before, and the relay's mark lies further back.
+So it is not worth a pass over the whole backlog.
 """
 _AHEAD_SECONDS = 1.0
 """A smaller step ahead looks like a slow reply. Steps ahead do no harm."""

@@ -90,6 +90,33 @@ def test_a_hint_does_not_run_a_task_before_it_is_due(world: World) -> None:
     assert len(taken(world, [task])) == 1
 
 
+def set_times(world: World, task_id: str, due_seconds: float, grace_seconds: float) -> None:
+    world.rows(
+        "UPDATE backlog SET due_at = now() + %s * interval '1 s', publish_at = now() + %s * interval '1 s' "
+        "WHERE task_id = %s RETURNING 1",
+        due_seconds,
+        due_seconds + grace_seconds,
+        task_id,
+    )
+
+
+def test_a_task_that_was_due_before_a_small_step_back_of_the_clock_is_still_taken(world: World) -> None:
+    hinted, delayed, long_before = world.submit(3)
+    set_times(world, hinted, 1.5, 5)
+    set_times(world, delayed, 1.5, 0)
+    set_times(world, long_before, 60, 5)
+    (claimed,) = taken(world, [hinted, delayed, long_before])
+    assert (claimed.task_id, claimed.waited_ms) == (hinted, 0)
+
+
+def test_a_delayed_task_that_a_worker_puts_off_is_not_run_early(world: World) -> None:
+    (task,) = world.submit()
+    set_times(world, task, 1.5, 0)
+    world.store.backlog.put_off([task], "echo", 30)
+    assert taken(world, [task]) == []
+    assert world.value("SELECT publish_at = due_at FROM backlog")
+
+
 def test_a_duplicate_hint_does_not_cut_a_retrys_delay_short(world: World) -> None:
     (task,) = world.submit()
     world.run([task], Kind.RETRY, delay_seconds=60.0)

@@ -53,7 +53,10 @@ MUTATIONS = [
         (" FOR KEY SHARE", ""),
         (" FOR KEY SHARE", " FOR SHARE"),
         (" JOIN me ON true", ""),
-        " AND waiting.due_at <= now()",
+        ("waiting.due_at <= now() OR", "true OR"),
+        (" OR waiting.due_at < waiting.publish_at AND waiting.due_at <= now() + interval '2 s'", ""),
+        ("waiting.due_at < waiting.publish_at AND ", ""),
+        (" AND waiting.due_at <= now() + interval '2 s'", ""),
         " AND (waiting.light OR %(named)s = 1)",
         ("(waiting.light OR %(named)s = 1)", "waiting.light"),
         (" ORDER BY waiting.task_id FOR UPDATE OF waiting", " FOR UPDATE OF waiting"),
@@ -315,10 +318,7 @@ MUTATIONS = [
     *_of(
         "put_off.sql",
         ", published_at = NULL",
-        (
-            "greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s')",
-            "clock_timestamp() + %(seconds)s * interval '1 s'",
-        ),
+        ("WHEN waiting.due_at > clock_timestamp() THEN waiting.due_at", "WHEN false THEN waiting.due_at"),
     ),
     *_of(
         "repair.sql",

@@ -2,6 +2,9 @@
 -- Locks: first its own worker row. A reclaim waits for this claim, or it finds the worker dead and takes nothing.
 -- Then the backlog rows in the order of their ids. It waits for each: the hint is acked afterwards, so a row that it
 -- skipped because of a relay's lock would lose its only hint. A row that comes back meanwhile is not seen, and stays.
+-- A row that is published later than it is due was due when that time was set, since a row that is due later has both
+-- times equal. If the clock stepped back a little since then, the row is due still: this hint may be its only one for
+-- `far_out` seconds. Keepers see longer steps (clock.py).
 -- The planner cannot turn the lookups in backlog and tasks round. Statistics of an empty backlog last into a burst, for
 -- up to a minute. A join would then scan the whole backlog for each task.
 WITH me AS MATERIALIZED (
@@ -15,7 +18,10 @@ locked AS MATERIALIZED (
     FROM backlog waiting
     JOIN me ON true
     WHERE waiting.task_id = ANY (%(ids)s::text::uuid[])
-        AND waiting.due_at <= now()
+        AND (
+            waiting.due_at <= now()
+            OR waiting.due_at < waiting.publish_at AND waiting.due_at <= now() + interval '2 s'
+        )
         AND (waiting.light OR %(named)s = 1)
     ORDER BY waiting.task_id
     FOR UPDATE OF waiting
@@ -47,7 +53,7 @@ SELECT
     task.max_retries,
     task.timeout_seconds,
     taken.light,
-    (date_part('epoch', now() - taken.due_at) * 1000)::bigint,
+    greatest(0, (date_part('epoch', now() - taken.due_at) * 1000)::bigint),
     task.origin,
     taken.due_at = coalesce(task.due_at, task.created_at),
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)

@@ -2,7 +2,7 @@
 -- changes only tasks of that type, since the hint that named them may be forged. It waits for each row: the hint is
 -- acked afterwards, so a row that it skipped because of another session's lock would lose its only hint. The relay's
 -- mark must not pass a row that waited long, so the time is the one after the locks. Without `published_at` the relay
--- lets no row rest.
+-- lets no row rest. A row that is not due yet is published when it is due: a claim knows it by that.
 WITH locked AS MATERIALIZED (
     SELECT task_id
     FROM backlog
@@ -11,5 +11,9 @@ WITH locked AS MATERIALIZED (
     FOR UPDATE
 )
 UPDATE backlog waiting
-SET publish_at = greatest(waiting.due_at, clock_timestamp() + %(seconds)s * interval '1 s'), published_at = NULL
+SET
+    publish_at = CASE
+        WHEN waiting.due_at > clock_timestamp() THEN waiting.due_at
+        ELSE clock_timestamp() + %(seconds)s * interval '1 s' END,
+    published_at = NULL
 WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
