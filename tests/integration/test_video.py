@@ -375,6 +375,14 @@ def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(run: Run, source: Pa
     assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(96, 64)] * 20
 
 
+@pytest.mark.parametrize(
+    "output", [{"width": 80}, {"format": "hls", "crop": {"x": 0, "y": 0, "width": 70, "height": 40}}]
+)
+def test_a_computed_side_too_short_for_av1_is_refused(run: Run, source: Path, output: dict[str, Any]) -> None:
+    with pytest.raises(PermanentError, match="av1 needs 64 or more each way"):
+        run(source, {"video_codec": "av1", **output})
+
+
 def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, source: Path) -> None:
     payload = VideoPayload.model_validate({"source": f"file:{source}"})
     context = attempt.context()

@@ -23,6 +23,8 @@ AUDIO_CODECS = {
     "opus": ("opus",),
 }
 """The codecs that each format can hold, its default first."""
+AV1_SIDE = 64
+"""The encoder SVT-AV1 refuses frames with a shorter side."""
 MOST_FPS = {"gif": 50.0, "webp": 90.0}
 """Browsers show a frame of 10 ms or less for 100 ms, and a GIF counts hundredths of a second."""
 CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}
@@ -97,7 +99,7 @@ def contradictions(output: VideoOutput) -> Iterator[Clash]:
             yield Clash(name, f"has no meaning for {format}; allowed with {', '.join(formats)}", ("format",))
     yield from _codecs(output, format)
     yield from _rates(output, format)
-    yield from _sizes(output)
+    yield from _sizes(output, format)
     yield from _sounds(output, format)
     if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
         yield Clash("end_seconds", "must be greater than start_seconds", ("start_seconds",))
@@ -144,7 +146,13 @@ def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
         yield Clash("max_bit_rate", "must not be below video_bit_rate")
 
 
-def _sizes(output: VideoOutput) -> Iterator[Clash]:
+def _sizes(output: VideoOutput, format: str) -> Iterator[Clash]:
+    if format in VIDEOS and video_codec_of(output) == "av1":
+        sides = [(name, getattr(output, name)) for name in ("width", "height", "short_side")]
+        sides += [(f"renditions[{n}].short_side", each.short_side) for n, each in enumerate(output.renditions or ())]
+        for name, side in sides:
+            if side is not None and side < AV1_SIDE:
+                yield Clash(name, f"av1 needs {AV1_SIDE} or more", ("format", "video_codec"))
     if output.short_side is not None:
         for name in ("width", "height"):
             if getattr(output, name) is not None:
