@@ -74,6 +74,7 @@ def test_a_finished_round_begins_again(space: FileSpace) -> None:
         f"tmp/{uuid7()}.zip",
         "tmp/film.part",
     ],
+    ids=["text", "another shard", "loose text", "folder", "id", "folder of a UUIDv4", "archive", "part"],
 )
 def test_files_of_other_programs_stay(space: FileSpace, tmp_path: Path, name: str) -> None:
     foreign = tmp_path / name
