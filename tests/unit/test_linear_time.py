@@ -26,7 +26,7 @@ from dtqs.processors.email import payload as email
 from dtqs.processors.sms import message as sms_message
 from dtqs.processors.sms import numbers, receipts, segments, template
 from dtqs.processors.sms import payload as sms
-from dtqs.processors.sms.pdu import Delivery
+from dtqs.processors.sms.pdu import DeliverSm
 from dtqs.processors.video import overlays, playlist, vtt
 from dtqs.retry_after import retry_after
 
@@ -141,7 +141,7 @@ def test_no_regular_expression_takes_more_than_linear_time(pattern: re.Pattern[A
 
 
 def receipt(text: str) -> object:
-    return receipts.receipt_in(Delivery(text=text.encode("latin-1", "replace")))
+    return receipts.receipt_in(DeliverSm(text=text.encode("latin-1", "replace")))
 
 
 def opened(token: str) -> None:

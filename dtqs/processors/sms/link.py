@@ -19,7 +19,7 @@ from smpplib.client import SimpleSequenceGenerator
 
 from dtqs.deadline import Deadline
 from dtqs.errors import DtqsError
-from dtqs.processors.sms.pdu import HEADER_BYTES, Command, Delivery, Pdu, read
+from dtqs.processors.sms.pdu import HEADER_BYTES, Command, DeliverSm, Pdu, read
 
 _PDU_BYTES = 64 << 10
 _TICK_SECONDS = 0.2
@@ -46,7 +46,7 @@ class Link:
         connection: socket.socket,
         timeout_seconds: float,
         enquire_seconds: float,
-        on_message: Callable[[Delivery], int],
+        on_message: Callable[[DeliverSm], int],
     ) -> None:
         self._socket, self._timeout_seconds, self._enquire_seconds, self._on_message = (
             connection,
@@ -179,7 +179,7 @@ class Link:
             return
         if pdu.command is Command.DELIVER_SM:
             # this refusal is final: a server that sends such a message again gets the same response
-            status = self._on_message(pdu.delivery) if pdu.delivery else consts.SMPP_ESME_RX_P_APPN
+            status = self._on_message(pdu.deliver_sm) if pdu.deliver_sm else consts.SMPP_ESME_RX_P_APPN
             self._respond(f"{pdu.command}_resp", pdu.sequence, status)
         elif pdu.command in (Command.ENQUIRE_LINK, Command.UNBIND):
             self._respond(f"{pdu.command}_resp", pdu.sequence)

@@ -36,7 +36,7 @@ _COMMANDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliverSm:
     """A deliver_sm. `text` is the short message or, without one, the message payload."""
 
     esm_class: int = 0
@@ -47,14 +47,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Pdu:
-    """One PDU. `message_id` is of a response to submit_sm; `delivery` is None if the fields cannot be read."""
+    """One PDU. A response to submit_sm has `message_id`; a message that can be read has `deliver_sm`."""
 
     command: Command
     is_response: bool
     status: int
     sequence: int
     message_id: bytes = b""
-    delivery: Delivery | None = None
+    deliver_sm: DeliverSm | None = None
 
 
 def read(raw: bytes) -> Pdu:
@@ -63,11 +63,11 @@ def read(raw: bytes) -> Pdu:
     command, is_response = _COMMANDS.get(code & ~_RESPONSE, Command.OTHER), bool(code & _RESPONSE)
     body = raw[HEADER_BYTES:]
     message_id = body.partition(_NUL)[0] if command is Command.SUBMIT_SM and is_response else b""
-    delivery = _delivery(body) if command is Command.DELIVER_SM and not is_response else None
-    return Pdu(command, is_response, status, sequence, message_id, delivery)
+    deliver_sm = _deliver_sm(body) if command is Command.DELIVER_SM and not is_response else None
+    return Pdu(command, is_response, status, sequence, message_id, deliver_sm)
 
 
-def _delivery(body: bytes) -> Delivery | None:
+def _deliver_sm(body: bytes) -> DeliverSm | None:
     """Read a deliver_sm; None if it ends before its short message."""
     try:
         at = _after_text(body, 0) + 2  # service_type; type and plan of the source
@@ -80,7 +80,7 @@ def _delivery(body: bytes) -> Delivery | None:
     except (IndexError, ValueError):
         return None
     options = _options(body[end:])
-    return Delivery(
+    return DeliverSm(
         esm_class,
         body[at + 1 : end] or options.get(_MESSAGE_PAYLOAD, b""),
         options.get(_RECEIPTED_MESSAGE_ID, b"").partition(_NUL)[0],

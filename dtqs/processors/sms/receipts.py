@@ -1,11 +1,11 @@
-"""Delivery receipts of SMPP: telling one from a message, and finding the message that it is about; pure."""
+"""DeliverSm receipts of SMPP: telling one from a message, and finding the message that it is about; pure."""
 
 import re
 from collections import deque
 from collections.abc import Sequence
 
 from dtqs.processors.sms.message import Receipt
-from dtqs.processors.sms.pdu import Delivery
+from dtqs.processors.sms.pdu import DeliverSm
 
 _KINDS, _RECEIPT, _NOTIFICATION = 0x3C, 0x04, 0x20
 """Bits of esm_class: the mask of the message type, a receipt, an intermediate notification."""
@@ -26,13 +26,13 @@ _ID_CHARACTERS = 100
 _BEGIN, _STATE = re.compile(r"\bid:\S"), re.compile(r"\bstat:\w")
 
 
-def receipt_in(delivery: Delivery) -> Receipt | None:
+def receipt_in(received: DeliverSm) -> Receipt | None:
     """Return the receipt in a deliver_sm; None for an incoming message."""
-    text = delivery.text.decode("latin-1")
-    if not delivery.esm_class & _KINDS & (_RECEIPT | _NOTIFICATION) and not _looks_like_one(text):
+    text = received.text.decode("latin-1")
+    if not received.esm_class & _KINDS & (_RECEIPT | _NOTIFICATION) and not _looks_like_one(text):
         return None
-    message_id = delivery.receipted_message_id.decode("latin-1") or _word("id", text)
-    state = _STATES.get(delivery.message_state or 0) or _word("stat", text).upper()
+    message_id = received.receipted_message_id.decode("latin-1") or _word("id", text)
+    state = _STATES.get(received.message_state or 0) or _word("stat", text).upper()
     return Receipt(message_id, state, _word("err", text) or None)
 
 

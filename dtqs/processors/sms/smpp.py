@@ -15,7 +15,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.sms.link import Link, LinkLost, RequestUnsent
 from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage
 from dtqs.processors.sms.numbers import is_alphanumeric
-from dtqs.processors.sms.pdu import Delivery
+from dtqs.processors.sms.pdu import DeliverSm
 from dtqs.processors.sms.receipts import Receipts, receipt_in
 from dtqs.processors.sms.segments import TextSegments, encode
 from dtqs.processors.sms.settings import SmsSettings
@@ -157,9 +157,9 @@ class Smpp:
             # accepted segments stay accepted, and the next submit sees the loss
             logger.warning("connection to the SMPP server lost", extra={"reason": str(error)})
 
-    def _on_message(self, delivery: Delivery) -> int:
+    def _on_message(self, received: DeliverSm) -> int:
         """Keep and log a receipt; refuse an incoming message, since DTQS reads none."""
-        receipt = receipt_in(delivery)
+        receipt = receipt_in(received)
         if receipt is None:
             logger.warning("incoming message refused: SMS are only sent here")
             return int(consts.SMPP_ESME_RX_R_APPN)

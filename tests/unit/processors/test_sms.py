@@ -16,7 +16,7 @@ from dtqs.processors.sms.exchange import Exchange
 from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
-from dtqs.processors.sms.pdu import Delivery
+from dtqs.processors.sms.pdu import DeliverSm
 from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.smpp import Smpp
@@ -233,12 +233,12 @@ def test_a_value_cannot_end_a_header() -> None:
 
 def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
     text = b"id:12 sub:001 dlvrd:001 submit date:1 done date:2 stat:EXPIRED err:0B1 text:id:13"
-    assert receipt_in(Delivery(esm_class=4, text=text)) == Receipt("12", "EXPIRED", "0B1")
-    assert receipt_in(Delivery(text=text)) == Receipt("12", "EXPIRED", "0B1")
-    assert receipt_in(Delivery(esm_class=4, text=text, receipted_message_id=b"ff", message_state=2)) == Receipt(
+    assert receipt_in(DeliverSm(esm_class=4, text=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(DeliverSm(text=text)) == Receipt("12", "EXPIRED", "0B1")
+    assert receipt_in(DeliverSm(esm_class=4, text=text, receipted_message_id=b"ff", message_state=2)) == Receipt(
         "ff", "DELIVRD", "0B1"
     )
-    assert receipt_in(Delivery(text=b"my id: none")) is None
+    assert receipt_in(DeliverSm(text=b"my id: none")) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from smpplib import consts, smpp
 from smpplib.client import SimpleSequenceGenerator
 
-from dtqs.processors.sms.pdu import Command, Delivery, Pdu, read
+from dtqs.processors.sms.pdu import Command, DeliverSm, Pdu, read
 
 SUBMIT_SM_RESP, DELIVER_SM, ENQUIRE_LINK_RESP = 0x80000004, 0x00000005, 0x80000015
 TAGS = sorted({*consts.OPTIONAL_PARAMS.values(), 0x1400, 0xFFFF})
@@ -38,13 +38,13 @@ def test_a_response_may_have_any_optional_parameter(tag: int, value: bytes) -> N
 @pytest.mark.parametrize("tag", [tag for tag in TAGS if tag not in (0x001E, 0x0424, 0x0427)])
 def test_a_receipt_may_have_any_optional_parameter(tag: int) -> None:
     raw = deliver_sm(b"", option(tag, b"\1"), option(0x001E, b"4711\0"), option(0x0427, b"\2"))
-    assert read(raw).delivery == Delivery(4, b"", b"4711", 2)
+    assert read(raw).deliver_sm == DeliverSm(4, b"", b"4711", 2)
 
 
 def test_the_payload_of_a_message_is_its_text_if_it_has_no_short_one() -> None:
     payload = option(0x0424, b"id:1 stat:DELIVRD")
-    assert read(deliver_sm(b"", payload)).delivery == Delivery(4, b"id:1 stat:DELIVRD")
-    assert read(deliver_sm(b"short", payload)).delivery == Delivery(4, b"short")
+    assert read(deliver_sm(b"", payload)).deliver_sm == DeliverSm(4, b"id:1 stat:DELIVRD")
+    assert read(deliver_sm(b"short", payload)).deliver_sm == DeliverSm(4, b"short")
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_a_response_without_fields_may_have_a_body() -> None:
 
 def test_a_message_that_is_cut_short_is_no_delivery() -> None:
     raw = deliver_sm(b"")
-    assert [at for at in range(16, len(raw)) if read(raw[:at]).delivery is not None] == []
-    assert read(raw).delivery == Delivery(4)
+    assert [at for at in range(16, len(raw)) if read(raw[:at]).deliver_sm is not None] == []
+    assert read(raw).deliver_sm == DeliverSm(4)
 
 
 def test_an_option_that_is_cut_short_ends_the_options() -> None:
     raw = deliver_sm(b"", option(0x0427, b"\2"), b"\x04\x23\xff\xff\0")
-    assert read(raw).delivery == Delivery(4, message_state=2)
-    assert read(deliver_sm(b"", b"\x04\x27\0")).delivery == Delivery(4)
+    assert read(raw).deliver_sm == DeliverSm(4, message_state=2)
+    assert read(deliver_sm(b"", b"\x04\x27\0")).deliver_sm == DeliverSm(4)

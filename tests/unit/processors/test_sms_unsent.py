@@ -45,7 +45,7 @@ def ends() -> Iterator[Ends]:
 
 
 def linked(connection: Any, timeout_seconds: float = 5) -> Link:
-    return Link(connection, timeout_seconds, 30, lambda delivery: 0)
+    return Link(connection, timeout_seconds, 30, lambda received: 0)
 
 
 def submit(link: Link) -> None:
