@@ -60,8 +60,8 @@ class SubmitFollowing:
     def __init__(self, reads: Reads, hub: Hub, section: ApiSection) -> None:
         self._reads, self._hub, self._section = reads, hub, section
 
-    def begin(self, req: falcon.Request, tasks: Sequence[NewTask]) -> "FollowedSubmit | None":
-        """Watch the tasks of a request that wants it, before they are stored. Raises Invalid."""
+    def begin(self, req: falcon.Request, tasks: Sequence[NewTask], holder: str = "") -> "FollowedSubmit | None":
+        """Watch the tasks of a request that wants it, before they are stored. `holder` is its API key. Raises Invalid."""
         wish = wish_of(req)
         if wish is None:
             return None
@@ -69,9 +69,8 @@ class SubmitFollowing:
             if wish.is_stream:
                 raise Invalid([Problem("body", _TOO_MANY.format(len(tasks)))])
             return None  # a preference that cannot be met is ignored (RFC 7240, section 2)
-        has_room = not self._hub.closing and self._hub.count < self._section.max_streams
-        followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section)
-        if has_room:
+        followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section, holder)
+        if self._hub.admits(holder, self._section.max_streams):
             followed.watch([task.task_id for task in tasks])
         return followed
 
@@ -82,8 +81,10 @@ _TOO_MANY = f"an array of 1 to {TASKS_LIMIT} tasks is allowed with Accept: text/
 class FollowedSubmit:
     """The tasks of one submit. Without a watcher they are not followed."""
 
-    def __init__(self, reads: Reads, hub: Hub, req: falcon.Request, wish: Wish, section: ApiSection) -> None:
-        self._reads, self._hub, self._req, self._wish = reads, hub, req, wish
+    def __init__(
+        self, reads: Reads, hub: Hub, req: falcon.Request, wish: Wish, section: ApiSection, holder: str = ""
+    ) -> None:
+        self._reads, self._hub, self._req, self._wish, self._holder = reads, hub, req, wish, holder
         self._pace = StreamPace(section.sse_heartbeat_seconds, section.sse_retry_seconds)
         self._line = ClientSocket(req.env.get("gunicorn.socket"))
         self._watcher: Watcher | None = None
@@ -91,7 +92,7 @@ class FollowedSubmit:
 
     def watch(self, task_ids: Sequence[str]) -> None:
         self._task_ids = list(task_ids)
-        self._watcher = Watcher(dict.fromkeys(task_ids, 0))
+        self._watcher = Watcher(dict.fromkeys(task_ids, 0), self._holder)
         self._hub.add(self._watcher)
 
     def close(self) -> None:

@@ -59,6 +59,10 @@ class Hub:
         self.closing = True
         self._registry.end_streams()
 
+    def admits(self, holder: str, most: int) -> bool:
+        """Tell whether a stream of this API key or ticket may open. Above `most`, another one may end for it."""
+        return not self.closing and (self.count < most or self._registry.places.make_room(holder))
+
     def add(self, watcher: Watcher) -> None:
         self._registry.add(watcher)
         if self.closing:

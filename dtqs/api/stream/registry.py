@@ -3,6 +3,7 @@
 from collections.abc import Iterable, KeysView
 
 from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.places import Places
 from dtqs.api.stream.watcher import Watcher
 
 TASKS_PER_TURN = 200
@@ -14,6 +15,7 @@ class Registry:
     def __init__(self) -> None:
         self._by_task: dict[str, set[Watcher]] = {}
         self._all: set[Watcher] = set()
+        self.places = Places()
         self._news: dict[str, None] = {}
 
     @property
@@ -31,12 +33,14 @@ class Registry:
 
     def add(self, watcher: Watcher) -> None:
         self._all.add(watcher)
+        self.places.take(watcher)
         for task_id in watcher.positions:
             self._by_task.setdefault(task_id, set()).add(watcher)
 
     def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
         """Forget a stream and its tasks. Safe to call twice."""
         self._all.discard(watcher)
+        self.places.free(watcher)
         for task_id in task_ids:
             self._unwatch(watcher, task_id)
 

@@ -44,11 +44,11 @@ class Sse:
         task_ids = list(dict.fromkeys(map(checked_id, named)))
         seen = decode_position(req.get_header("Last-Event-ID") or query.first("last_event_id"), task_ids)
         try:
-            owner = self._permit(req, query.first("ticket"), task_ids)
+            owner, holder = self._permit(req, query.first("ticket"), task_ids)
             if all(seen.get(task_id) == ENDED for task_id in task_ids):
                 resp.status = falcon.HTTP_204
                 return
-            resp.stream = self._open(req, task_ids, seen, owner)
+            resp.stream = self._open(req, task_ids, seen, owner, holder)
         except StoreUnavailable:
             # an EventSource reconnects after an end, but not after an error
             resp.stream = [retry(self._section.sse_retry_seconds)]
@@ -57,25 +57,28 @@ class Sse:
         wait_for_client(req.env, STALLED_SECONDS)
         close_connection(req)
 
-    def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> str | None:
-        """Return the owner of the tasks to show; None for any. A ticket permits its own tasks, without a key.
+    def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> tuple[str | None, str]:
+        """Return the owner of the tasks to show, None for any, and the holder of the stream.
+
+        A ticket permits its own tasks, without a key.
 
         Raises HTTPUnauthorized, HTTPForbidden, NotFound, StoreUnavailable.
         """
         if not ticket or not self._auth.enabled:
-            return self._auth.require(req, "read").owner
+            caller = self._auth.require(req, "read")
+            return caller.owner, caller.name_space
         allowed = self._tickets.allowed(ticket, task_ids)
         if len(allowed) < len(task_ids):
             raise NotFound("task", next(task_id for task_id in task_ids if task_id not in allowed))
-        return None
+        return None, ticket
 
     def _open(
-        self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None
+        self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None, holder: str
     ) -> Iterator[bytes]:
-        if self._hub.closing or self._hub.count >= self._section.max_streams:
+        if not self._hub.admits(holder, self._section.max_streams):
             return iter([retry(self._section.sse_retry_seconds)])
         line = ClientSocket(req.env.get("gunicorn.socket"))
-        watcher = Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED})
+        watcher = Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}, holder)
         stream = Stream(
             self._hub,
             watcher,

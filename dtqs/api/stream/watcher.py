@@ -15,10 +15,13 @@ QUEUE_BYTES = 8 << 20
 
 
 class Watcher:
-    """One stream. `positions` maps each task without its final event to the last log id in the queue."""
+    """One stream. `positions` maps each task without its final event to the last log id in the queue.
 
-    def __init__(self, positions: dict[str, int]) -> None:
-        self.positions = positions
+    `holder` names its API key or ticket.
+    """
+
+    def __init__(self, positions: dict[str, int], holder: str = "") -> None:
+        self.positions, self.holder = positions, holder
         self.queue: deque[StreamFrame] = deque()
         self.queued_bytes = 0
         self.wake = Wake()

@@ -58,7 +58,7 @@ class Submit:
         key = self._key(req, judged.body_hash, caller) if has_key else None
         if caller.ceilings is not None:
             tasks = self._limits.within(tasks, caller.ceilings, judged.many)
-        followed = self._following.begin(req, tasks)
+        followed = self._following.begin(req, tasks, caller.name_space)
         try:
             with self._room_for(tasks, key, caller):
                 if key is None and len(tasks) == 1:
