@@ -1,4 +1,4 @@
-"""Standard streams that the caller has closed, as in `dtqs task ID >&-`. This module imports little, for `dtqs health`."""
+"""Standard streams that the caller has closed, as in `dtqs task ID >&-`. Imports little, for `dtqs health`."""
 
 import os
 import sys

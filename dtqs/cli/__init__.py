@@ -142,6 +142,11 @@ class LazyGroup(click.Group):
             for line in str(error).splitlines():
                 click.echo(visible(line), err=True)
             sys.exit(exit_status(error))
+        except PermissionError as error:
+            if error.filename is None:
+                raise
+            click.echo(f"{visible(os.fsdecode(error.filename))}: {error.strerror}", err=True)
+            sys.exit(os.EX_NOPERM)
         except UnicodeEncodeError as error:
             # Python's stand-ins for bytes of an argument or a file name that are no UTF-8
             if not any("\udc80" <= character <= "\udcff" for character in str(error.object)):

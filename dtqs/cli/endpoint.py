@@ -61,7 +61,7 @@ def find_endpoint(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 def _beside(path: Path | None) -> dict[str, str]:
     """Read client.env beside the configuration. Raises ConfigError if another user could have written it."""
     file = path.parent / CLIENT_ENV if path else None
-    if file is None or not file.is_file():
+    if file is None or not os.path.isfile(file):  # Path.is_file fails in a folder that this user may not enter
         return {}
     if why := why_distrusted(file):
         raise ConfigError(

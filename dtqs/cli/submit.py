@@ -103,25 +103,29 @@ def submit(
 def _read(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PayloadError(f"--payload @{name}: {error}") from error
+    except OSError as error:
+        raise PayloadError(f"--payload @{name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"--payload @{name}: this is not UTF-8 text: {error}") from error
 
 
 def _upload(api: Api, upload: LocalUpload) -> str:
     """Upload a file with a progress bar. Return its URI."""
     path = upload.path
-    if path.is_dir():
-        raise PayloadError(f"@{path} is a folder; give a file")
-    if not path.is_file():
-        raise PayloadError(f"@{path}: {'this is not a regular file' if path.exists() else 'the file does not exist'}")
-    label = f"upload {path.name} ({size(path.stat().st_size)})"
     try:
+        if path.is_dir():
+            raise PayloadError(f"@{path} is a folder; give a file")
+        if not path.is_file():
+            raise PayloadError(
+                f"@{path}: {'this is not a regular file' if path.exists() else 'the file does not exist'}"
+            )
+        label = f"upload {path.name} ({size(path.stat().st_size)})"
         with click.progressbar(
             length=path.stat().st_size, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as bar:
             return api.client.upload(path, sent=bar.update).uri
     except OSError as error:
-        raise PayloadError(f"@{path}: {error}") from error
+        raise PayloadError(f"@{path}: {error.strerror or error}") from error
 
 
 def _wait(api: Api, task_type: str, payload: Any, wait_seconds: float, as_json: bool, fields: Mapping[str, Any]) -> int:

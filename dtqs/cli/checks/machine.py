@@ -16,6 +16,7 @@ DISK_FAILED_BYTES = 1 << 30
 DISK_WARNING_PART = 0.05
 PROGRAM_SECONDS = 10.0
 VIDEO = "video"
+_AS_SERVICE = "run the doctor as the user that runs DTQS"
 
 
 def programs(config: Config) -> Iterator[Check]:
@@ -56,8 +57,14 @@ def _started(program: str) -> tuple[str, str]:
 
 def disks(config: Config) -> Iterator[Check]:
     """Check that the folders of files and of the node's state exist, are writable, and have free space."""
-    yield _disk("files", config.files.directory, "[files] directory")
-    yield _disk("state", config.supervisor.state_dir, "[supervisor] state_dir")
+    for part, folder, key in (
+        ("files", config.files.directory, "[files] directory"),
+        ("state", config.supervisor.state_dir, "[supervisor] state_dir"),
+    ):
+        try:
+            yield _disk(part, folder, key)
+        except PermissionError as error:
+            yield Check(part, WARNING, f"{folder}: {error.strerror}", _AS_SERVICE)
 
 
 def _disk(part: str, folder: Path, key: str) -> Check:
@@ -78,8 +85,7 @@ def _disk(part: str, folder: Path, key: str) -> Check:
     if usage.free < usage.total * DISK_WARNING_PART:
         return Check(part, WARNING, found, "free some space, or shorten [files] retention_days")
     if existing == folder and not os.access(folder, os.W_OK):
-        advice = "run the doctor as the user that runs DTQS"
-        return Check(part, WARNING, f"{found}; not writable for this user", advice)
+        return Check(part, WARNING, f"{found}; not writable for this user", _AS_SERVICE)
     return Check(part, OK, found)
 
 

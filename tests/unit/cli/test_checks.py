@@ -81,6 +81,16 @@ def test_the_configured_programs_are_checked_and_needed_only_where_videos_run(
     assert "[processor:video] ffprobe" in ffprobe.advice
 
 
+def test_a_folder_that_this_user_may_not_enter_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    assert {(check.state, check.advice) for check in machine.disks(load(None, {}))} == {
+        ("warning", "run the doctor as the user that runs DTQS")
+    }
+
+
 def test_a_standby_that_no_commit_waits_for_is_a_warning() -> None:
     """The rows of PostgreSQL 17 with one standby, before and after it got a name in synchronous_standby_names."""
     assert standby("", ["node2"]).state == "warning"

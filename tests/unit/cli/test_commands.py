@@ -51,6 +51,16 @@ def test_the_examples_of_a_command_use_only_its_options(name: str) -> None:
         assert {option for example in examples for option in re.findall(r"--[a-z-]+", example)} <= known, path
 
 
+def test_a_file_that_this_user_may_not_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def mails() -> None:
+        raise PermissionError(13, "Permission denied", "/var/mail/\x1b")
+
+    monkeypatch.setattr(type(main), "get_command", lambda *_: mails)
+    result = CliRunner().invoke(main, ["mails"])
+    assert (result.exit_code, result.stderr) == (77, "/var/mail/\\x1b: Permission denied\n")
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_no_number_of_seconds_is_nan_and_only_waits_are_endless(name: str) -> None:
     command = main.get_command(click.Context(main), name)

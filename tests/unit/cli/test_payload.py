@@ -102,6 +102,19 @@ def test_only_a_regular_file_is_uploaded() -> None:
     assert (result.exit_code, result.stderr) == (2, "@/dev/null: this is not a regular file\n")
 
 
+def closed(path: Path, *_: object) -> bool:
+    """Fail as a look into a folder does that this user may not enter. Tests may run as root, who enters all."""
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+@pytest.mark.parametrize("words", [("image", "source=@/closed/x"), ("echo", "-p", "@/closed/x")])
+def test_a_file_in_a_closed_folder_is_named(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    for name in ("is_dir", "read_text"):
+        monkeypatch.setattr(Path, name, lambda path, **_: closed(path))
+    result = CliRunner().invoke(main, ["submit", *words], env={"DTQS_URL": "http://127.0.0.1:1"})
+    assert (result.exit_code, result.stderr.endswith("@/closed/x: Permission denied\n")) == (2, True)
+
+
 def test_a_payload_may_have_as_many_levels_as_the_api_takes() -> None:
     payload = made("a=" + "[" * 248 + "]" * 248)
     assert fits_depth({"payload": payload})
