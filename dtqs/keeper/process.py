@@ -25,6 +25,7 @@ from dtqs.keeper.prune import Prune
 from dtqs.keeper.reclaim import Node, Reclaim
 from dtqs.keeper.relay import Relay
 from dtqs.keeper.repair import Repair
+from dtqs.keeper.stop_signals import stop_at
 from dtqs.scoreboard import ChildState, Slot
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals
@@ -76,8 +77,7 @@ class Keeper:
 
     def run(self) -> int:
         """Run the chores until a signal to end. Returns the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, lambda *_: self._stop.set())
+        stop_at((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT), self._stop)
         threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
         self._store.start()
         self._link.start()
