@@ -61,7 +61,7 @@ class SubmitFollowing:
         self._reads, self._hub, self._section = reads, hub, section
 
     def begin(self, req: falcon.Request, tasks: Sequence[NewTask], holder: str = "") -> "FollowedSubmit | None":
-        """Watch the tasks of a request that wants it, before they are stored. `holder` is its API key. Raises Invalid."""
+        """Watch the tasks of a request of this API key that wants it, before they are stored. Raises Invalid."""
         wish = wish_of(req)
         if wish is None:
             return None
