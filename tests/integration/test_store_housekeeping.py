@@ -62,7 +62,7 @@ def test_the_longest_retention_removes_nothing(world: World) -> None:
     world.store.files.insert(OutputFile(uuid7(), "x", "text/plain", 1, "ab"), None)
     assert world.store.housekeeping.prune_tasks(FIRST_ID, 36500, 10) == (None, 0)
     assert world.store.housekeeping.expire_files(36500, 10) == []
-    assert world.store.housekeeping.drop_partitions(3650) == []
+    assert world.store.housekeeping.drop_partitions(3650).dropped == []
 
 
 def test_pruning_walks_a_bounded_number_of_rows_at_a_time(world: World) -> None:
