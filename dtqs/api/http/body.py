@@ -18,9 +18,9 @@ SLOWEST_BYTES = 16 << 10
 ANSWER_PIECE_BYTES = 256 << 10
 """Size of the pieces of an answer. The server joins its head with the first one, and must not copy a long answer."""
 _PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
-READ_BYTES = 128 << 10
+READ_BYTES = 32 << 10
 """Most bytes that are read from a connection at once. So no more of a body waits to be taken."""
-_FRAMING_BYTES, _FRAMING_TIMES = 2 * READ_BYTES, 4
+_FRAMING_BYTES, _FRAMING_TIMES = 2 * READ_BYTES, 3
 _SOCKET = "gunicorn.socket"
 
 

@@ -21,6 +21,7 @@ _PLAIN_BYTES = 16 << 10
 """A plain request that comes in one piece is read at once up to this size."""
 MOST_HEAD_BYTES = 32 << 10
 """Longest head of a request. gunicorn alone takes 800 KB, and looks through all of it again after each piece."""
+_USUAL_BYTES, _CHUNK_HEADS_BYTES = 8 << 10, 1 << 10
 _TURN_SECONDS = 0.005
 """How long a body that keeps coming may hold the loop. gevent's recv lets nobody run while bytes are at hand."""
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
@@ -86,7 +87,9 @@ class Connection:
             if self._yields_at:
                 gevent.sleep(0)
             self._yields_at = time.monotonic() + _TURN_SECONDS
-        piece: bytes = self._peer.recv(min(size, READ_BYTES))
+        # of the usual size it may be heads of chunks: a thousand chunks of one byte hold the loop for 30 ms
+        most = _CHUNK_HEADS_BYTES if size <= _USUAL_BYTES else READ_BYTES
+        piece: bytes = self._peer.recv(min(size, most))
         self.body_bytes += len(piece)
         return piece
 
@@ -242,7 +245,7 @@ def take_rest(body: Any, connection: Connection) -> bool:
     """Read the rest of a body, so that the next head comes next. Return whether the body has ended."""
     begin, taken = connection.body_bytes, 0
     with suppress(OSError, ParseException), gevent.Timeout(_LINGER_SECONDS, False):
-        while piece := body.read(1 << 16):
+        while piece := body.read(1 << 13):
             taken += len(piece)
             if taken >= _LINGER_BYTES or is_mostly_framing(connection.body_bytes - begin, taken):
                 return False
