@@ -2,11 +2,12 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dtqs import testing
 from dtqs.errors import PermanentError, TransientError
@@ -145,18 +146,24 @@ def test_a_harmless_payload_needs_no_setting(payload: dict[str, Any]) -> None:
     assert not guarded.problems(EchoPayload.model_validate(payload))
 
 
-def test_a_tiny_task_costs_at_most_2_5_microseconds(attempt: Attempt) -> None:
+def test_a_tiny_task_costs_less_than_a_validation_by_the_model(attempt: Attempt) -> None:
     context, payload = attempt.context(), {"a": 1}
 
-    def microseconds() -> float:
+    def seconds(work: Callable[[], object]) -> float:
         started = time.thread_time()
         for _ in range(2000):
-            echo.run(EchoPayload.model_validate(payload), context)
-        return (time.thread_time() - started) / 2000 * 1e6
+            work()
+        return time.thread_time() - started
 
-    # Thread time and the best of many runs, because other processes share the machine.
-    # Validation by the model itself takes twice as long.
-    assert min(microseconds() for _ in range(60)) < 2.5
+    def whole() -> object:
+        return echo.run(EchoPayload.model_validate(payload), context)
+
+    def by_the_model() -> object:
+        return BaseModel.model_validate.__func__(EchoPayload, payload)
+
+    # in turns, and the best of many runs: other processes share the machine, and machines differ
+    runs = [(seconds(whole), seconds(by_the_model)) for _ in range(60)]
+    assert min(one for one, _ in runs) < min(other for _, other in runs)
 
 
 def test_payloads_without_known_fields_share_no_mutable_value() -> None:
