@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.support.fix_aws",
     "tests.support.fix_s3",
     "tests.support.fix_images",
+    "tests.support.fix_films",
     "tests.support.fix_browser",
     "tests.support.fix_mail",
 ]

@@ -13,7 +13,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
-from tests.support.films import QUARTERS, Run, facts, ffmpeg, film, near, opened, picture_at, quarters, runner
+from tests.support.films import QUARTERS, Run, facts, ffmpeg, film, near, opened, picture_at, quarters
 from tests.support.fix_processors import Attempt
 
 
@@ -23,20 +23,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def source(clip: Path, sources: Path) -> Path:
     return Path(shutil.copy(clip, sources / "source.mp4"))
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
 
 
 FAST = {"speed": "ultrafast"}

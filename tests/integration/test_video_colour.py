@@ -9,23 +9,11 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
-from tests.support.films import FAST, Run, ffmpeg, frames, opened, runner
+from tests.support.films import FAST, Run, ffmpeg, frames, opened
 from tests.support.fix_processors import Attempt
 
 GREEN = (0, 192, 0)
 PIXEL = tuple[int, ...]
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
 
 
 def plain(path: Path, colour: str, *options: str, size: str = "64x48", graph: str = "null") -> Path:

@@ -15,23 +15,11 @@ from dtqs.errors import PermanentError
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.studio import Programs
-from tests.support.films import Run, ffmpeg, film, near, picture_at, runner
+from tests.support.films import Run, ffmpeg, film, near, picture_at
 from tests.support.fix_processors import Attempt
 
 SECRET = "root:x:0:0:this is nobody's to see"
 FAST = {"speed": "ultrafast"}
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
 
 
 @pytest.fixture(scope="module")

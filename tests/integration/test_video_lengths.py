@@ -10,20 +10,7 @@ from dtqs.processors.video.command import TimeSpan
 from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.studio import Source, Studio
 from tests.integration.test_video_time import FAST, PART, SMALL, STREAM, WEBM, ends, media
-from tests.support.films import Run, ffmpeg, film, opened, runner, times
-from tests.support.fix_processors import Attempt
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
+from tests.support.films import Run, ffmpeg, film, opened, times
 
 
 def test_a_video_of_one_frame_makes_a_preview_of_one(run: Run, sources: Path) -> None:

@@ -5,20 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.films import Run, ffmpeg, runner
-from tests.support.fix_processors import Attempt
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
+from tests.support.films import Run, ffmpeg
 
 
 def tones(path: Path, *channels: int, decibels: float = 0) -> Path:

@@ -10,25 +10,12 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import PermanentError
-from tests.support.films import Made, Run, facts, ffmpeg, frames, near, opened, runner, times
-from tests.support.fix_processors import Attempt
+from tests.support.films import Made, Run, facts, ffmpeg, frames, near, opened, times
 
 FAST = {"speed": "ultrafast", "crf": 40}
 WEBM, STREAM = {"format": "webm", **FAST}, {"format": "hls", "speed": "ultrafast"}
 SMALL = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 COLOURS = ("red", "lime", "blue")
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
 
 
 def ends(*paths: Path) -> list[list[float]]:

@@ -11,7 +11,7 @@ from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.studio import Studio
-from tests.support.films import Run, ffmpeg, runner
+from tests.support.films import Run, ffmpeg
 from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast", "crf": 40}
@@ -38,11 +38,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sources(tmp_path: Path, made: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "sources"))
-
-
-@pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
-    return runner(attempt, sources)
 
 
 def test_lengths_follow_the_track_of_the_output(run: Run, sources: Path) -> None:

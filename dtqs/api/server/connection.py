@@ -22,6 +22,7 @@ _PLAIN_BYTES = 16 << 10
 MOST_HEAD_BYTES = 32 << 10
 """Longest head of a request. gunicorn alone takes 800 KB, and looks through all of it again after each piece."""
 _USUAL_BYTES, _CHUNK_HEADS_BYTES = 8 << 10, 1 << 10
+"""gunicorn reads up to the first size if it does not know how much of a body follows. It gets the second one at most."""
 _TURN_SECONDS = 0.005
 """How long a body that keeps coming may hold the loop. gevent's recv lets nobody run while bytes are at hand."""
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
@@ -87,7 +88,7 @@ class Connection:
             if self._yields_at:
                 gevent.sleep(0)
             self._yields_at = time.monotonic() + _TURN_SECONDS
-        # of the usual size it may be heads of chunks: a thousand chunks of one byte hold the loop for 30 ms
+        # heads of chunks cost most: a thousand chunks of one byte hold the loop for 30 ms
         most = _CHUNK_HEADS_BYTES if size <= _USUAL_BYTES else READ_BYTES
         piece: bytes = self._peer.recv(min(size, most))
         self.body_bytes += len(piece)
