@@ -22,7 +22,7 @@ _PLAIN_BYTES = 16 << 10
 MOST_HEAD_BYTES = 32 << 10
 """Longest head of a request. gunicorn alone takes 800 KB, and looks through all of it again after each piece."""
 _USUAL_BYTES, _CHUNK_HEADS_BYTES = 8 << 10, 1 << 10
-"""gunicorn reads up to the first size if it does not know how much of a body follows. It gets the second one at most."""
+"""gunicorn reads the first size if it does not know how much of a body follows. It gets the second one at most."""
 _TURN_SECONDS = 0.005
 """How long a body that keeps coming may hold the loop. gevent's recv lets nobody run while bytes are at hand."""
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 10.0, 2.0, 64 << 20
