@@ -109,3 +109,14 @@ def test_a_class_name_stands_for_one_class() -> None:
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(name_of(path))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_a_name_stands_for_one_common_fixture() -> None:
+    """A second fixture of that name replaces the first in every file that relies on it."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests" / "support").glob("fix_*.py")):
+        for function in functions(path):
+            if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list):
+                homes.setdefault(function.name, []).append(name_of(path))
+    assert len(homes) > 20
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

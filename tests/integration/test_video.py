@@ -40,8 +40,8 @@ CODECS = [
 ]
 
 
-def test_every_format_has_the_requested_contents_and_the_result_describes_them(run: Run, source: Path) -> None:
-    made = run(source, *(asked for asked, *_ in CODECS))
+def test_every_format_has_the_requested_contents_and_the_result_describes_them(transcode: Run, source: Path) -> None:
+    made = transcode(source, *(asked for asked, *_ in CODECS))
     for (output, path), (asked, media_type, video, audio) in zip(made, CODECS, strict=True):
         stored, seen = path.read_bytes(), facts(path)
         assert (output["media_type"], output.get("video_codec"), output.get("audio_codec")) == (
@@ -63,21 +63,21 @@ def test_every_format_has_the_requested_contents_and_the_result_describes_them(r
     assert facts(made[1][1])["video"]["codec_tag_string"] == "hvc1"
 
 
-def test_a_part_is_cut_exactly_to_the_frame(run: Run, sources: Path) -> None:
+def test_a_part_is_cut_exactly_to_the_frame(transcode: Run, sources: Path) -> None:
     """The film turns from black to white after a second, between key pictures."""
     turning = sources / "turning.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=black:s=64x48:r=25:d=1", "-f", "lavfi", "-i", "color=white:s=64x48:r=25:d=1",
            "-filter_complex", "[0][1]concat", "-g", "100", turning)  # fmt: skip
-    ((output, path),) = run(turning, {"start_seconds": 0.6, "end_seconds": 1.6, **FAST})
+    ((output, path),) = transcode(turning, {"start_seconds": 0.6, "end_seconds": 1.6, **FAST})
     assert output["duration_seconds"] == 1.0
     assert near(picture_at(path, 0.3), (0.5, 0.5), "black")
     assert near(picture_at(path, 0.5), (0.5, 0.5), "white")
     with pytest.raises(PermanentError, match=r"start_seconds is 5, but the video ends at 2\.0"):
-        run(turning, {"start_seconds": 5})
+        transcode(turning, {"start_seconds": 5})
 
 
 @pytest.mark.parametrize("name", ["film.ts", "film.mpg", "film.mkv"])
-def test_a_part_is_exact_without_an_index_of_key_frames(run: Run, sources: Path, name: str) -> None:
+def test_a_part_is_exact_without_an_index_of_key_frames(transcode: Run, sources: Path, name: str) -> None:
     """Show red for 4 s, then blue, with a key frame only at both beginnings."""
     red, blue = (
         ("-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4"),
@@ -102,7 +102,7 @@ def test_a_part_is_exact_without_an_index_of_key_frames(run: Run, sources: Path,
         sources / name,
     )
     part = {"start_seconds": 3, "end_seconds": 5}
-    (film_made, film_path), (_, still), (_, poster), (sound_made, _) = run(
+    (film_made, film_path), (_, still), (_, poster), (sound_made, _) = transcode(
         sources / name, part | FAST, {"format": "png", "at_seconds": 3}, {"format": "poster"}, part | {"format": "mp3"}
     )
     assert [
@@ -113,44 +113,44 @@ def test_a_part_is_exact_without_an_index_of_key_frames(run: Run, sources: Path,
     assert [made["duration_seconds"] for made in (film_made, sound_made)] == pytest.approx([2, 2], abs=0.15)
 
 
-def test_a_video_is_turned_as_its_camera_was_held(run: Run, clip: Path, sources: Path) -> None:
+def test_a_video_is_turned_as_its_camera_was_held(transcode: Run, clip: Path, sources: Path) -> None:
     turned = sources / "turned.mp4"
     ffmpeg("-i", clip, "-c", "copy", "-metadata:s:v:0", "rotate=90", turned)
-    ((output, path),) = run(turned, {"short_side": 48, **FAST})
+    ((output, path),) = transcode(turned, {"short_side": 48, **FAST})
     assert (output["width"], output["height"]) == (48, 72)
     assert quarters(picture_at(path, 1, "-noautorotate")) == ["lime", "yellow", "red", "blue"]
     assert "side_data_list" not in facts(path)["video"], "a player would turn it again"
 
 
-def test_pixels_that_are_not_square_become_so(run: Run, clip: Path, sources: Path) -> None:
+def test_pixels_that_are_not_square_become_so(transcode: Run, clip: Path, sources: Path) -> None:
     squeezed = sources / "squeezed.mkv"
     ffmpeg("-i", clip, "-vf", "scale=48:64,setsar=2/1", squeezed)
-    ((output, path),) = run(squeezed, FAST)
+    ((output, path),) = transcode(squeezed, FAST)
     assert (output["width"], output["height"]) == (96, 64)
     assert facts(path)["video"]["sample_aspect_ratio"] == "1:1"
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_a_video_with_as_many_pixels_as_allowed_is_taken_even_if_its_decoder_needs_more(
-    run: Run, sources: Path, codec: str
+    transcode: Run, sources: Path, codec: str
 ) -> None:
     path = film(sources / "film.mkv", "-c:v", codec, size=(324, 180), seconds=0.2)
-    ((made, _),) = run(path, FAST, max_pixels=324 * 180)
+    ((made, _),) = transcode(path, FAST, max_pixels=324 * 180)
     assert (made["width"], made["height"]) == (324, 180)
 
 
-def test_a_high_dynamic_range_becomes_a_standard_one(run: Run, sources: Path) -> None:
+def test_a_high_dynamic_range_becomes_a_standard_one(transcode: Run, sources: Path) -> None:
     marks = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
     options = ("-c:v", "libx265", "-x265-params", f"log-level=error:{marks}", "-pix_fmt", "yuv420p10le")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=1", *options, sources / "hdr.mp4")
     assert facts(sources / "hdr.mp4")["video"]["color_transfer"] == "smpte2084"
-    ((_, path),) = run(sources / "hdr.mp4", FAST)
+    ((_, path),) = transcode(sources / "hdr.mp4", FAST)
     seen = facts(path)["video"]
     assert (seen["color_transfer"], seen["pix_fmt"]) == ("bt709", "yuv420p")
 
 
-def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: Path) -> None:
-    made = run(
+def test_the_picture_is_cropped_scaled_padded_and_thinned_out(transcode: Run, source: Path) -> None:
+    made = transcode(
         source,
         {"crop": {"x": 48, "y": 0, "width": 48, "height": 32}, **FAST},
         {"width": 64, "height": 64, "fit": "pad", "background": "#ff00ff", **FAST},
@@ -166,9 +166,9 @@ def test_the_picture_is_cropped_scaled_padded_and_thinned_out(run: Run, source: 
     assert (made[2][0]["fps"], facts(made[2][1])["video"]["nb_frames"]) == (5.0, "10")
 
 
-def test_a_watermark_has_the_requested_place(run: Run, source: Path, sources: Path) -> None:
+def test_a_watermark_has_the_requested_place(transcode: Run, source: Path, sources: Path) -> None:
     Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
-    ((_, path),) = run(
+    ((_, path),) = transcode(
         source,
         {
             "watermark": {
@@ -186,16 +186,16 @@ def test_a_watermark_has_the_requested_place(run: Run, source: Path, sources: Pa
     assert near(seen, (0.4, 0.1), "red")
     (sources / "mark.png").write_bytes(b"%!PS")
     with pytest.raises(PermanentError, match="the watermark cannot be read as an image"):
-        run(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
+        transcode(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
     Image.new("L", (1, 60_000_000 // 40)).save(sources / "tall.png")
     with pytest.raises(
         PermanentError, match="the watermark would have 96 × 144000000 pixels on the video; allowed are 40000000"
     ):
-        run(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
+        transcode(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
 
 
 def test_a_source_is_fetched_once_for_all_outputs_and_passes(
-    run: Run, attempt: Attempt, source: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+    transcode: Run, attempt: Attempt, source: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched: list[str] = []
     opening = attempt.space.open_input
@@ -205,7 +205,7 @@ def test_a_source_is_fetched_once_for_all_outputs_and_passes(
     mark = {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}
     text = {"source": f"file:{sources}/text.srt"}
     two_passes = {"video_bit_rate": 100_000, "two_pass": True, "watermark": mark, "subtitles": text, **FAST}
-    made = run(
+    made = transcode(
         source,
         two_passes,
         {"width": 48, "watermark": mark, "subtitles": text, **FAST},
@@ -219,11 +219,11 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\n████████████\n"
 
 
 def test_subtitles_are_burned_in_or_carried_at_the_times_of_the_whole_video(
-    run: Run, source: Path, sources: Path
+    transcode: Run, source: Path, sources: Path
 ) -> None:
     (sources / "text.srt").write_text(SRT, encoding="utf-8-sig")
     text = {"source": f"file:{sources}/text.srt", "language": "deu"}
-    burned, mp4, webm = run(
+    burned, mp4, webm = transcode(
         source,
         {"subtitles": text, "start_seconds": 0.5, **FAST},
         {"subtitles": text | {"mode": "carry"}, "start_seconds": 0.5, **FAST},
@@ -242,17 +242,17 @@ def test_subtitles_are_burned_in_or_carried_at_the_times_of_the_whole_video(
     assert b"00:00:00,500 --> 00:00:01,5" in ffmpeg("-i", mp4[1], "-f", "srt", "-")
 
 
-def test_a_videos_own_subtitles_can_be_taken(run: Run, clip: Path, sources: Path) -> None:
+def test_a_videos_own_subtitles_can_be_taken(transcode: Run, clip: Path, sources: Path) -> None:
     (sources / "text.srt").write_text(SRT, encoding="utf-8")
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "own.mkv")
-    ((_, path),) = run(sources / "own.mkv", {"subtitles": {"mode": "carry", "language": "pt-BR"}, **FAST})
+    ((_, path),) = transcode(sources / "own.mkv", {"subtitles": {"mode": "carry", "language": "pt-BR"}, **FAST})
     seen = facts(path)["subtitle"]
     assert (seen["codec_name"], seen["tags"]["language"]) == ("mov_text", "por")
     with pytest.raises(PermanentError, match="no subtitle track 1, counted from 0: it has only track 0"):
-        run(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
+        transcode(sources / "own.mkv", {"subtitles": {"track": 1}, **FAST})
 
 
-def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
+def test_a_file_fits_into_the_requested_bytes(transcode: Run, sources: Path) -> None:
     noisy = sources / "noisy.mp4"
     ffmpeg(
         "-f",
@@ -269,7 +269,7 @@ def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
         "2M",
         noisy,
     )
-    made = run(
+    made = transcode(
         noisy,
         {"max_bytes": 40_000, **FAST},
         {"format": "webm", "max_bytes": 50_000, **FAST},
@@ -281,19 +281,19 @@ def test_a_file_fits_into_the_requested_bytes(run: Run, sources: Path) -> None:
     # two passes use most of the allowed size
     assert made[0][0]["size_bytes"] > 28_000
     with pytest.raises(PermanentError, match="does not fit into 5000 bytes"):
-        run(noisy, {"max_bytes": 5_000})
+        transcode(noisy, {"max_bytes": 5_000})
 
 
-def test_a_bit_rate_is_kept_in_two_passes(run: Run, sources: Path) -> None:
+def test_a_bit_rate_is_kept_in_two_passes(transcode: Run, sources: Path) -> None:
     noisy = sources / "noisy.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=4", "-vf", "noise=alls=40:allf=t", "-b:v", "3M", noisy)
     asked = [{"video_codec": codec, "video_bit_rate": 150_000, "two_pass": True, **FAST} for codec in ("h264", "hevc")]
-    for output, _ in run(noisy, *asked):
+    for output, _ in transcode(noisy, *asked):
         assert 100_000 < output["video_bit_rate"] < 190_000
 
 
-def test_images_are_taken_from_the_video(run: Run, source: Path) -> None:
-    made = run(
+def test_images_are_taken_from_the_video(transcode: Run, source: Path) -> None:
+    made = transcode(
         source,
         {"format": "poster", "quality": 95},
         {"format": "png", "at_seconds": 2, "width": 48},
@@ -313,9 +313,9 @@ def test_images_are_taken_from_the_video(run: Run, source: Path) -> None:
     assert (pictures[2].info["loop"], made[2][0]["fps"]) == (0, 5.0)
 
 
-def test_a_preview_plays_once_or_repeats(run: Run, sources: Path) -> None:
+def test_a_preview_plays_once_or_repeats(transcode: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", sources / "moving.mp4")
-    made = run(
+    made = transcode(
         sources / "moving.mp4",
         {"format": "webp", "fps": 5, "loop": False, "end_seconds": 1},
         {"format": "webp", "fps": 4},
@@ -332,12 +332,12 @@ def test_a_preview_plays_once_or_repeats(run: Run, sources: Path) -> None:
     assert (once.info["loop"], ever.info["loop"], "loop" in gif.info) == (1, 0, False)
 
 
-def test_a_sprite_tells_the_time_of_each_tile(run: Run, sources: Path) -> None:
+def test_a_sprite_tells_the_time_of_each_tile(transcode: Run, sources: Path) -> None:
     """Show red in the first second, lime in the second, blue in the third."""
     colours = QUARTERS[:3]
     inputs = [word for colour in colours for word in ("-f", "lavfi", "-i", f"color={colour}:s=64x48:r=25:d=1")]
     ffmpeg(*inputs, "-filter_complex", "[0][1][2]concat=n=3", sources / "three.mp4")
-    index, *sheets = run(
+    index, *sheets = transcode(
         sources / "three.mp4",
         {"format": "sprite", "interval_seconds": 0.5, "columns": 2, "rows": 2, "width": 32, "quality": 95},
     )
@@ -354,21 +354,21 @@ def test_a_sprite_tells_the_time_of_each_tile(run: Run, sources: Path) -> None:
         assert near(tile, (0.5, 0.5), colours[number // 2], 60), number
 
 
-def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(run: Run, source: Path) -> None:
+def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(transcode: Run, source: Path) -> None:
     asked = {"format": "sprite", "interval_seconds": 0.1, "columns": 4, "rows": 4, "width": 32}
-    (index, _), *sheets = run(source, asked, max_pixels=128 * 64)
+    (index, _), *sheets = transcode(source, asked, max_pixels=128 * 64)
     assert index["tiles"] == 20
     assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(128, 44)] * 3
-    _, *sheets = run(source, {**asked, "width": 96}, max_pixels=128 * 64)
+    _, *sheets = transcode(source, {**asked, "width": 96}, max_pixels=128 * 64)
     assert [(sheet["width"], sheet["height"]) for sheet, _ in sheets] == [(96, 64)] * 20
 
 
 @pytest.mark.parametrize(
     "output", [{"width": 80}, {"format": "hls", "crop": {"x": 0, "y": 0, "width": 70, "height": 40}}]
 )
-def test_a_computed_side_too_short_for_av1_is_refused(run: Run, source: Path, output: dict[str, Any]) -> None:
+def test_a_computed_side_too_short_for_av1_is_refused(transcode: Run, source: Path, output: dict[str, Any]) -> None:
     with pytest.raises(PermanentError, match="av1 needs 64 or more each way"):
-        run(source, {"video_codec": "av1", **output})
+        transcode(source, {"video_codec": "av1", **output})
 
 
 def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, source: Path) -> None:
@@ -395,8 +395,10 @@ def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, sour
     ("made_with", "seen"),
     [(("-c:v", "mpeg4"), "avi"), (("-c:v", "mpeg2video"), "ts"), (("-c:v", "flv1"), "flv"), ((), "mkv")],
 )
-def test_videos_in_other_containers_are_read(run: Run, sources: Path, made_with: tuple[str, ...], seen: str) -> None:
+def test_videos_in_other_containers_are_read(
+    transcode: Run, sources: Path, made_with: tuple[str, ...], seen: str
+) -> None:
     odd = film(sources / f"odd.{seen}", *made_with)
-    ((output, path),) = run(odd, {"width": 48, **FAST})
+    ((output, path),) = transcode(odd, {"width": 48, **FAST})
     assert quarters(picture_at(path, 1)) == list(QUARTERS)
     assert abs(output["duration_seconds"] - 2) < 0.2

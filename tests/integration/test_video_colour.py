@@ -98,7 +98,7 @@ EVERY = ({"format": "poster"}, {"format": "webp"}, {"format": "gif"}, {"format":
 """Outputs that ffmpeg converts from RGB, as it does a PNG."""
 
 
-def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) -> None:
+def test_every_output_shows_the_colour_of_its_source(transcode: Run, sources: Path) -> None:
     source = tracks(sources / "source.mov", "0x00C000", *SOURCES.values())
     asked = [
         {"video_track": number, **kind}
@@ -107,7 +107,7 @@ def test_every_output_shows_the_colour_of_its_source(run: Run, sources: Path) ->
     ]
     made = [
         path
-        for output, path in run(source, *asked, *({"video_track": 0, **kind} for kind in EVERY), max_outputs=30)
+        for output, path in transcode(source, *asked, *({"video_track": 0, **kind} for kind in EVERY), max_outputs=30)
         if output["media_type"] != "text/vtt"
     ]
     seen = [pixel(picture)[:3] for picture in looked(*made)]
@@ -125,11 +125,15 @@ CLEAR = ({"format": "png"}, {"format": "webp"}, {"format": "gif"})
 FLAT = ({**FAST}, {"format": "poster"}, {"background": "#00c000", **FAST})
 
 
-def test_transparency_is_kept_or_gets_a_background_and_never_shows_its_hidden_colour(run: Run, sources: Path) -> None:
+def test_transparency_is_kept_or_gets_a_background_and_never_shows_its_hidden_colour(
+    transcode: Run, sources: Path
+) -> None:
     """A red disc; around it, fully transparent, magenta is hidden."""
     source = plain(sources / "disc.mov", "magenta", "-c:v", "qtrle", "-pix_fmt", "argb", graph=DISC)
     corner, black = (0.05, 0.05), (0, 0, 0)
-    made = [path for _, path in run(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})]
+    made = [
+        path for _, path in transcode(source, *CLEAR, *FLAT, {"format": "png", "width": 16}, {"format": "webm", **FAST})
+    ]
     pictures = looked(*made[:7])
     assert [(pixel(picture, corner)[3], pixel(picture)[3]) for picture in pictures[:3]] == [(0, 255)] * 3
     assert near(pixel(pictures[0], corner), (0, 0, 0, 0))
@@ -141,7 +145,7 @@ def test_transparency_is_kept_or_gets_a_background_and_never_shows_its_hidden_co
     # half of each pixel of the edge is transparent in the smaller picture
     assert pictures[6].convert("RGB").getchannel("B").getextrema()[1] < 60
     again, flattened = looked(
-        *(path for _, path in run(_copied(made[7], sources / "again.webm"), {"format": "png"}, FAST))
+        *(path for _, path in transcode(_copied(made[7], sources / "again.webm"), {"format": "png"}, FAST))
     )
     assert (pixel(again, corner)[3], pixel(again)[3]) == (0, 255)
     assert near(pixel(flattened, corner), black, 10)
@@ -158,7 +162,7 @@ HDR = {
 }
 
 
-def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, sources: Path) -> None:
+def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(transcode: Run, sources: Path) -> None:
     """Compare for each curve a track with all tags and tracks that lack some of them."""
     said = [
         tags
@@ -172,19 +176,21 @@ def test_a_high_dynamic_range_of_incomplete_tags_is_taken_for_bt2020(run: Run, s
     ]
     source = tracks(sources / "hdr.mp4", "0x306090", *ways)
     asked = [{"video_track": number, **kind} for number in range(len(said)) for kind in (FAST, {"format": "png"})]
-    seen = [pixel(picture)[:3] for picture in looked(*(path for _, path in run(source, *asked)))]
+    seen = [pixel(picture)[:3] for picture in looked(*(path for _, path in transcode(source, *asked)))]
     pairs = list(zip(seen[::2], seen[1::2], strict=True))
     assert pairs[1:3] == [pairs[0]] * 2
     assert pairs[4] == pairs[3]
     assert all(near(*pair) for pair in pairs)
 
 
-def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definition(run: Run, sources: Path) -> None:
+def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definition(
+    transcode: Run, sources: Path
+) -> None:
     source = plain(sources / "film.mp4", "gray", "-c:v", "libx264", "-colorspace", "bt709", graph=matrix("bt709"))
     Image.new("RGBA", (20, 20), "#00c000").save(sources / "mark.png")
     mark = {"source": f"file:{sources}/mark.png", "position": "centre", "width_fraction": 0.5, "margin": 0}
     pad = {"width": 64, "height": 64, "fit": "pad", "background": "#00c000"}
-    made = run(
+    made = transcode(
         source,
         {"watermark": mark, **FAST},
         {"format": "webp", "watermark": mark},
@@ -200,7 +206,7 @@ def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definitio
         assert near(pixel(picture)[:3], (128, 128, 128))
 
 
-def test_a_crop_counts_pixels_as_shown(run: Run, sources: Path) -> None:
+def test_a_crop_counts_pixels_as_shown(transcode: Run, sources: Path) -> None:
     """Stored 72 wide, shown 102: the left half red, the right half green."""
     halves = (
         "-f",
@@ -214,14 +220,14 @@ def test_a_crop_counts_pixels_as_shown(run: Run, sources: Path) -> None:
     )
     ffmpeg(*halves, "-filter_complex", "hstack,setsar=64/45", "-pix_fmt", "yuv420p", sources / "wide.mp4")
     left, right = ({"x": x, "y": 0, "width": 10, "height": 58} for x in (38, 54))
-    made = run(sources / "wide.mp4", {"format": "png", "crop": left}, {"format": "png", "crop": right})
+    made = transcode(sources / "wide.mp4", {"format": "png", "crop": left}, {"format": "png", "crop": right})
     pictures = looked(*(path for _, path in made))
     assert [
         near(pixel(picture), colour, 10) for picture, colour in zip(pictures, ((255, 0, 0), GREEN), strict=True)
     ] == [True, True]
 
 
-def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path) -> None:
+def test_a_picture_that_changes_its_size_is_letterboxed(transcode: Run, sources: Path) -> None:
     parts = [("-map", f"{number}", "-output_ts_offset", f"{number}", sources / f"{number}.ts") for number in (0, 1)]
     inputs = [
         word
@@ -230,12 +236,12 @@ def test_a_picture_that_changes_its_size_is_letterboxed(run: Run, sources: Path)
     ]
     ffmpeg(*inputs, *parts[0], *parts[1])
     (sources / "in.ts").write_bytes((sources / "0.ts").read_bytes() + (sources / "1.ts").read_bytes())
-    ((_, path),) = run(sources / "in.ts", FAST)
+    ((_, path),) = transcode(sources / "in.ts", FAST)
     assert [pixel(frames(path)[8], at)[0] > 200 for at in ((0.1, 0.5), (0.5, 0.5), (0.9, 0.5))] == [False, True, False]
 
 
 def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_what_needs_it(
-    run: Run, sources: Path
+    transcode: Run, sources: Path
 ) -> None:
     graph = "testsrc2=s=64x36:d=0.4:r=5,split[a][b];[a]scale=32:18[out0];[b]null[out1]"
     ffmpeg(
@@ -253,14 +259,14 @@ def test_the_default_track_is_taken_and_a_track_of_an_unread_codec_fails_only_wh
         "default",
         sources / "two.mkv",
     )
-    assert [made["width"] for made, _ in run(sources / "two.mkv", FAST, {"video_track": 0, **FAST})] == [64, 32]
+    assert [made["width"] for made, _ in transcode(sources / "two.mkv", FAST, {"video_track": 0, **FAST})] == [64, 32]
     flash = ("-f", "lavfi", "-i", "sine=440:d=0.4:r=22050", "-c:v", "flv1", "-c:a", "nellymoser", "-ac", "1")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5", *flash, sources / "flash.flv")
-    assert len(run(sources / "flash.flv", {"format": "poster"}, {"mute": True, **FAST})) == 2
+    assert len(transcode(sources / "flash.flv", {"format": "poster"}, {"mute": True, **FAST})) == 2
     with pytest.raises(
         PermanentError, match="audio track 0 has the codec nellymoser, which is not supported: allowed are AAC"
     ):
-        run(sources / "flash.flv", FAST)
+        transcode(sources / "flash.flv", FAST)
 
 
 def test_a_sound_without_named_outputs_becomes_an_m4a_and_its_cover(attempt: Attempt, sources: Path) -> None:

@@ -68,13 +68,13 @@ def attacks(secret: Path, url: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["hls", "master", "concat", "dash", "sdp"])
 def test_a_playlist_named_like_a_video_reads_no_file_and_calls_no_host(
-    run: Run, sources: Path, tmp_path: Path, listener: Listener, name: str
+    transcode: Run, sources: Path, tmp_path: Path, listener: Listener, name: str
 ) -> None:
     secret = film(tmp_path / "secret.mp4") if name == "hls" else tmp_path / "secret.mp4"
     attack = sources / "film.mp4"
     attack.write_text(attacks(secret, listener.url)[name], encoding="utf-8")
     with pytest.raises(PermanentError, match="not a supported video") as error:
-        run(attack, {})
+        transcode(attack, {})
     assert str(secret) not in str(error.value)
     # the same with a fixed demuxer: it opens no other file
     with attack.open("rb") as file:
@@ -85,29 +85,29 @@ def test_a_playlist_named_like_a_video_reads_no_file_and_calls_no_host(
 
 
 def test_subtitles_that_are_a_playlist_read_nothing(
-    run: Run, clip: Path, sources: Path, tmp_path: Path, listener: Listener
+    transcode: Run, clip: Path, sources: Path, tmp_path: Path, listener: Listener
 ) -> None:
     shutil.copy(clip, sources / "film.mp4")
     for text in attacks(tmp_path / "secret", listener.url).values():
         (sources / "text.srt").write_text(text, encoding="utf-8")
         with pytest.raises(PermanentError, match="format of the subtitles is not supported"):
-            run(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.srt"}})
+            transcode(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.srt"}})
     assert not listener.was_called()
 
 
 def test_a_videos_own_oversized_subtitles_are_not_read_into_the_worker(
-    run: Run, clip: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+    transcode: Run, clip: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (sources / "text.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n" + "text " * 400 + "\n", encoding="utf-8")
     ffmpeg("-i", clip, "-i", sources / "text.srt", "-c", "copy", "-c:s", "srt", sources / "film.mkv")
-    assert run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
+    assert transcode(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
     monkeypatch.setattr("dtqs.processors.video.storing._TEXT_BYTES", 2000)
     with pytest.raises(PermanentError, match="the subtitles are longer"):
-        run(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
+        transcode(sources / "film.mkv", {"subtitles": {"mode": "carry"}, **FAST})
 
 
 def test_subtitles_that_name_fonts_and_files_are_only_text(
-    run: Run, clip: Path, sources: Path, listener: Listener
+    transcode: Run, clip: Path, sources: Path, listener: Listener
 ) -> None:
     shutil.copy(clip, sources / "film.mp4")
     (sources / "text.ass").write_text(
@@ -119,7 +119,7 @@ def test_subtitles_that_name_fonts_and_files_are_only_text(
         f"Picture: 0,0:00:00.00,0:00:02.00,Default,{listener.url}\n",
         encoding="utf-8",
     )
-    ((output, _),) = run(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.ass"}, **FAST})
+    ((output, _),) = transcode(sources / "film.mp4", {"subtitles": {"source": f"file:{sources}/text.ass"}, **FAST})
     assert output["video_codec"] == "h264"
     assert not listener.was_called()
 
@@ -153,7 +153,7 @@ def _referring(data: bytes, path: str) -> bytes:
     return made
 
 
-def test_a_reference_to_data_in_another_file_is_ignored(run: Run, sources: Path, tmp_path: Path) -> None:
+def test_a_reference_to_data_in_another_file_is_ignored(transcode: Run, sources: Path, tmp_path: Path) -> None:
     for colour, path in (("blue", sources / "film.mov"), ("red", tmp_path / "secret.mov")):
         ffmpeg("-f", "lavfi", "-i", f"color={colour}:s=32x32:r=5:d=1", "-c:v", "rawvideo", "-pix_fmt", "rgb24", path)
     attack = sources / "film.mov"
@@ -162,30 +162,30 @@ def test_a_reference_to_data_in_another_file_is_ignored(run: Run, sources: Path,
         "the prepared attack has no effect"
     )
     with pytest.raises(PermanentError, match="the source is cut short or broken"):
-        run(attack, FAST)
+        transcode(attack, FAST)
 
 
 def test_a_truncated_video_is_a_failure_and_leaves_no_file(
-    run: Run, attempt: Attempt, clip: Path, sources: Path
+    transcode: Run, attempt: Attempt, clip: Path, sources: Path
 ) -> None:
     data = clip.read_bytes()
     (sources / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     for output in ({"format": "mp4", **FAST}, {"format": "mp3"}, {"format": "hls"}):
         with pytest.raises(PermanentError, match=r"cut short or broken|missing|failed"):
-            run(sources / "cut.mp4", output)
+            transcode(sources / "cut.mp4", output)
     space = attempt.space.path_of("018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42").parents[2]
     assert [path for path in space.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
 def test_a_video_that_ends_before_its_index_is_called_incomplete(
-    run: Run, clip: Path, sources: Path, name: str
+    transcode: Run, clip: Path, sources: Path, name: str
 ) -> None:
     path = sources / name
     ffmpeg("-i", clip, "-c", "copy", path)  # an mp4 whose index stands at its end
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(PermanentError, match="the video is incomplete: its file is cut short, or was never finished"):
-        run(path, FAST)
+        transcode(path, FAST)
 
 
 @pytest.mark.parametrize(
@@ -202,20 +202,20 @@ def test_a_video_that_ends_before_its_index_is_called_incomplete(
     ],
 )
 def test_a_video_over_a_limit_is_refused_in_plain_words(
-    run: Run, clip: Path, sources: Path, settings: dict[str, Any], output: dict[str, Any], words: str
+    transcode: Run, clip: Path, sources: Path, settings: dict[str, Any], output: dict[str, Any], words: str
 ) -> None:
     shutil.copy(clip, sources / "film.mp4")
     with pytest.raises(PermanentError, match=words):
-        run(sources / "film.mp4", output, **settings)
+        transcode(sources / "film.mp4", output, **settings)
 
 
-def test_a_video_over_the_limit_of_processor_time_is_stopped(run: Run, sources: Path) -> None:
+def test_a_video_over_the_limit_of_processor_time_is_stopped(transcode: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", "-preset", "ultrafast", sources / "film.mp4")
     with pytest.raises(PermanentError, match="more than 1 s of processor time"):
-        run(sources / "film.mp4", {"speed": "veryslow"}, max_cpu_seconds=1)
+        transcode(sources / "film.mp4", {"speed": "veryslow"}, max_cpu_seconds=1)
 
 
-def test_a_video_without_any_frame_is_refused(run: Run, clip: Path, sources: Path) -> None:
+def test_a_video_without_any_frame_is_refused(transcode: Run, clip: Path, sources: Path) -> None:
     ffmpeg("-i", clip, "-vn", "-c", "copy", sources / "sound.m4a")
     ffmpeg("-i", clip, "-an", "-c", "copy", sources / "mute.mp4")
     shutil.copy(clip, sources / "film.mp4")
@@ -233,10 +233,10 @@ def test_a_video_without_any_frame_is_refused(run: Run, clip: Path, sources: Pat
         ("mute.mp4", {"format": "png", "at_seconds": 9}, "the video ends at 2"),
     ):
         with pytest.raises(PermanentError, match=words):
-            run(sources / source, output)
+            transcode(sources / source, output)
 
 
-def test_damaged_videos_end_in_an_output_or_a_message(run: Run, clip: Path, sources: Path) -> None:
+def test_damaged_videos_end_in_an_output_or_a_message(transcode: Run, clip: Path, sources: Path) -> None:
     dice = random.Random(7)
     whole = clip.read_bytes()
     for number in range(6):
@@ -245,4 +245,4 @@ def test_damaged_videos_end_in_an_output_or_a_message(run: Run, clip: Path, sour
             data[dice.randrange(8, len(data))] = dice.randrange(256)
         (sources / "damaged.mp4").write_bytes(data)
         with suppress(PermanentError):
-            run(sources / "damaged.mp4", {"format": "poster"})
+            transcode(sources / "damaged.mp4", {"format": "poster"})

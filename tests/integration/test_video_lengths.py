@@ -13,26 +13,26 @@ from tests.integration.test_video_time import FAST, PART, SMALL, STREAM, WEBM, e
 from tests.support.films import Run, ffmpeg, film, opened, times
 
 
-def test_a_video_of_one_frame_makes_a_preview_of_one(run: Run, sources: Path) -> None:
+def test_a_video_of_one_frame_makes_a_preview_of_one(transcode: Run, sources: Path) -> None:
     film(sources / "one.mp4", "-frames:v", "1", seconds=0.04, sound=False)
-    made = run(
+    made = transcode(
         sources / "one.mp4", {"preset": "preview"}, {"format": "gif"}, {"format": "sprite"}, WEBM, {"fps": 8, **FAST}
     )
     assert [getattr(opened(path), "n_frames", 1) for _, path in made[:2]] == [1, 1]
     assert [len(shown) for shown in times(media(made, "o3"), media(made, "o4"))] == [1, 1]
 
 
-def test_coloured_bars_do_not_make_a_short_clip_longer(run: Run, sources: Path) -> None:
+def test_coloured_bars_do_not_make_a_short_clip_longer(transcode: Run, sources: Path) -> None:
     film(sources / "short.mp4", seconds=0.4, sound=False)
     bars = {"width": 64, "height": 64, "fit": "pad", "background": "#123456"}
     columns = bars | {"crop": {"x": 0, "y": 0, "width": 20, "height": 60}, "end_seconds": 0.2}
-    made = run(sources / "short.mp4", {**bars, **FAST}, {**columns, **FAST}, {**bars, **WEBM})
+    made = transcode(sources / "short.mp4", {**bars, **FAST}, {**columns, **FAST}, {**bars, **WEBM})
     assert [round(output["duration_seconds"], 1) for output, _ in made] == [0.4, 0.2, 0.4]
     assert [len(shown) for shown in times(*(path for _, path in made))] == [10, 5, 10]
 
 
 @pytest.mark.parametrize("name", ["live.webm", "live.mp4"])
-def test_a_video_without_a_stated_length_is_measured(run: Run, sources: Path, name: str) -> None:
+def test_a_video_without_a_stated_length_is_measured(transcode: Run, sources: Path, name: str) -> None:
     inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=3:r=25", "-f", "lavfi", "-i", "sine=440:d=3")
     how: tuple[str, ...] = (
         "-c:v",
@@ -55,14 +55,14 @@ def test_a_video_without_a_stated_length_is_measured(run: Run, sources: Path, na
         if name == "live.webm"
         else ()
     )
-    made = run(sources / name, PART, *others)
+    made = transcode(sources / name, PART, *others)
     assert made[0][0]["duration_seconds"] == pytest.approx(2, abs=0.1)
     assert [output["tiles"] for output, _ in made[1:2]] == [3][: len(others)]
     with pytest.raises(PermanentError, match=r"lasts 3 s; allowed are 2"):
-        run(sources / name, FAST, max_duration_seconds=2)
+        transcode(sources / name, FAST, max_duration_seconds=2)
 
 
-def test_a_clock_that_begins_late_or_jumps_is_followed(run: Run, sources: Path) -> None:
+def test_a_clock_that_begins_late_or_jumps_is_followed(transcode: Run, sources: Path) -> None:
     pieces: list[str | Path] = []
     # 33 bits of a clock of 90 kHz are full after 95,443.7 s
     for begin, name in (("95442.5", "wraps.ts"), ("100", "later.ts"), ("20", "earlier.ts")):
@@ -70,7 +70,8 @@ def test_a_clock_that_begins_late_or_jumps_is_followed(run: Run, sources: Path) 
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=2:r=25", "-f", "lavfi", "-i", "sine=440:d=2", *pieces)
     (sources / "joined.ts").write_bytes((sources / "later.ts").read_bytes() + (sources / "earlier.ts").read_bytes())
     made = [
-        run(sources / name, FAST, {"format": "sprite", "interval_seconds": 1}) for name in ("wraps.ts", "joined.ts")
+        transcode(sources / name, FAST, {"format": "sprite", "interval_seconds": 1})
+        for name in ("wraps.ts", "joined.ts")
     ]
     films = [outputs[0][1] for outputs in made]
     assert ends(*films) == [pytest.approx([seconds, seconds], abs=0.15) for seconds in (2, 4)]
@@ -83,12 +84,12 @@ MARKS = ({"format": "mp3"}, STREAM, {"format": "gif"}, {"format": "sprite"})
 
 @pytest.mark.parametrize(("name", "outputs"), [("film.mkv", (FAST, *MARKS)), ("film.mp4", (FAST, MARKS[0]))])
 def test_a_video_without_its_end_is_refused_before_the_encode(
-    run: Run, sources: Path, name: str, outputs: tuple[dict[str, Any], ...], monkeypatch: pytest.MonkeyPatch
+    transcode: Run, sources: Path, name: str, outputs: tuple[dict[str, Any], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = film(sources / name, "-g", "25", *(("-movflags", "+faststart") if name == "film.mp4" else ()), seconds=4)
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) // 2])
-    assert run(clip, {"end_seconds": 1, **FAST}), "a part before the end can be made"
+    assert transcode(clip, {"end_seconds": 1, **FAST}), "a part before the end can be made"
     monkeypatch.setattr(
         "dtqs.processors.video.studio.Studio.run", lambda *_, **__: pytest.fail("the video was encoded")
     )
@@ -98,10 +99,12 @@ def test_a_video_without_its_end_is_refused_before_the_encode(
             match=r"the source is cut short or broken: "
             r"by its index its (video|audio) ends at 4\.\d+ s, but the data ends at",
         ):
-            run(clip, output)
+            transcode(clip, output)
 
 
-def test_an_encode_that_lost_its_end_is_a_failure(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encode_that_lost_its_end_is_a_failure(
+    transcode: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip, reading = film(sources / "film.mp4", seconds=4), Studio.source
 
     def shorter(studio: Studio, part: Excerpt | TimeSpan) -> Source:
@@ -112,4 +115,4 @@ def test_an_encode_that_lost_its_end_is_a_failure(run: Run, sources: Path, monke
     monkeypatch.setattr(Studio, "source", shorter)
     for output in (FAST, {"format": "mp3"}, STREAM, WEBM):
         with pytest.raises(PermanentError, match=r"its (video|audio) ends at 2\.\d+ s, not at 4\.00 s"):
-            run(clip, output)
+            transcode(clip, output)

@@ -33,37 +33,39 @@ def loudness(path: Path) -> tuple[float, float]:
     ("source", "channels"),
     [((1, 1), 1), ((1, 1, 1, 1, 1, 1), 2), ((1, 1), 6)],
 )
-def test_sound_gets_the_requested_loudness(run: Run, sources: Path, source: tuple[int, ...], channels: int) -> None:
+def test_sound_gets_the_requested_loudness(
+    transcode: Run, sources: Path, source: tuple[int, ...], channels: int
+) -> None:
     quiet = tones(sources / "quiet.wav", *source, decibels=-10)
-    ((output, path),) = run(quiet, {"format": "aac", "loudness_lufs": -16, "audio_channels": channels})
+    ((output, path),) = transcode(quiet, {"format": "aac", "loudness_lufs": -16, "audio_channels": channels})
     assert output["audio_channels"] == channels
     heard, peak = loudness(path)
     assert abs(heard - -16) < 1
     assert peak < 1
 
 
-def test_a_clipped_sound_gets_the_requested_loudness(run: Run, sources: Path) -> None:
+def test_a_clipped_sound_gets_the_requested_loudness(transcode: Run, sources: Path) -> None:
     """Its loudness is above 0 LUFS: loudnorm measures such a figure, and refuses it."""
     loud = tones(sources / "loud.wav", 1, 1, decibels=70)
     assert loudness(loud)[0] > 0
-    ((_, path),) = run(loud, {"format": "aac", "loudness_lufs": -16})
+    ((_, path),) = transcode(loud, {"format": "aac", "loudness_lufs": -16})
     assert abs(loudness(path)[0] - -16) < 1
 
 
-def test_silence_has_no_loudness_and_is_no_fault(run: Run, sources: Path) -> None:
+def test_silence_has_no_loudness_and_is_no_fault(transcode: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "anullsrc=d=1", sources / "silent.wav")
-    ((output, _),) = run(sources / "silent.wav", {"format": "aac", "loudness_lufs": -16})
+    ((output, _),) = transcode(sources / "silent.wav", {"format": "aac", "loudness_lufs": -16})
     assert output["audio_codec"] == "aac"
 
 
-def test_each_number_of_channels_can_be_encoded(run: Run, sources: Path) -> None:
+def test_each_number_of_channels_can_be_encoded(transcode: Run, sources: Path) -> None:
     tone = tones(sources / "tone.wav", 1, 2)
     wanted = [("aac", number) for number in range(1, 9)] + [("opus", number) for number in range(1, 9)]
-    made = run(tone, *({"format": name, "audio_channels": number, "end_seconds": 0.2} for name, number in wanted))
+    made = transcode(tone, *({"format": name, "audio_channels": number, "end_seconds": 0.2} for name, number in wanted))
     assert [(output["audio_codec"], output["audio_channels"]) for output, _ in made] == wanted
 
 
-def test_sample_rates_are_kept_or_chosen(run: Run, sources: Path) -> None:
+def test_sample_rates_are_kept_or_chosen(transcode: Run, sources: Path) -> None:
     tone = tones(sources / "tone.wav", 1)
-    made = run(tone, {"format": "mp3", "audio_sample_rate": 24000, "loudness_lufs": -16, "audio_channels": 1})
+    made = transcode(tone, {"format": "mp3", "audio_sample_rate": 24000, "loudness_lufs": -16, "audio_channels": 1})
     assert [(output["audio_channels"], output["audio_sample_rate"]) for output, _ in made] == [(1, 24000)]

@@ -73,9 +73,9 @@ def uneven(path: Path) -> Path:
     return path
 
 
-def test_the_last_frame_is_shown_as_long_as_the_video_states(run: Run, sources: Path, held: Path) -> None:
+def test_the_last_frame_is_shown_as_long_as_the_video_states(transcode: Run, sources: Path, held: Path) -> None:
     source, seconds = copied(held / "held.mp4", sources), 6.96
-    made = run(source, FAST, WEBM, STREAM, {"fps": 10, **FAST})
+    made = transcode(source, FAST, WEBM, STREAM, {"fps": 10, **FAST})
     mp4, webm, stream, even = (media(made, label) for label in ("o0", "o1", "p.m4s", "o3"))
     shown, *kept, in_webm, beats = times(source, mp4, stream, webm, even)
     assert kept == [pytest.approx(shown, abs=0.001)] * 2
@@ -90,12 +90,12 @@ def test_the_last_frame_is_shown_as_long_as_the_video_states(run: Run, sources: 
 
 @pytest.mark.parametrize("name", ["slides.gif", "held.mkv"])
 def test_the_last_frame_is_kept_in_containers_that_state_its_length_elsewhere(
-    run: Run, sources: Path, held: Path, name: str
+    transcode: Run, sources: Path, held: Path, name: str
 ) -> None:
     """Check both: a GIF tells the time of frames in its packets and not in its index, Matroska the other way round."""
     seconds = 3.4 if name == "slides.gif" else 6.96
     source = slides(sources / name, 100, 300, 3000) if name == "slides.gif" else copied(held / name, sources)
-    made = run(source, FAST, {"format": "gif", "fps": 5})
+    made = transcode(source, FAST, {"format": "gif", "fps": 5})
     shown, kept = times(source, made[0][1])
     assert kept == pytest.approx(shown, abs=0.001)
     assert ends(made[0][1]) == [pytest.approx([seconds], abs=0.01)]
@@ -103,11 +103,11 @@ def test_the_last_frame_is_kept_in_containers_that_state_its_length_elsewhere(
     assert opened(made[1][1]).format == "GIF"
 
 
-def test_every_frame_of_an_uneven_video_keeps_its_time(run: Run, sources: Path) -> None:
+def test_every_frame_of_an_uneven_video_keeps_its_time(transcode: Run, sources: Path) -> None:
     source = uneven(sources / "uneven.mp4")
     begin = times(source)[0][30] + 0.004
     two_passes = {"format": "webm", "video_bit_rate": 60_000, "two_pass": True, "speed": "ultrafast"}
-    made = run(source, FAST, WEBM, STREAM, two_passes, {"start_seconds": begin, **FAST})
+    made = transcode(source, FAST, WEBM, STREAM, two_passes, {"start_seconds": begin, **FAST})
     shown, mp4, webm, stream, twice, part = times(
         source, *(media(made, label) for label in ("o0", "o1", "p.m4s", "o3", "o4"))
     )
@@ -118,7 +118,7 @@ def test_every_frame_of_an_uneven_video_keeps_its_time(run: Run, sources: Path) 
     assert part == pytest.approx([0.0, *(time - begin for time in shown[31:])], abs=0.0001)
 
 
-def test_a_stream_of_a_video_that_slows_down_is_as_long_as_the_video(run: Run, sources: Path) -> None:
+def test_a_stream_of_a_video_that_slows_down_is_as_long_as_the_video(transcode: Run, sources: Path) -> None:
     thinned = ("-vf", "select='not(mod(n,7))+lt(n,50)'", "-fps_mode", "vfr")
     ffmpeg(
         "-f",
@@ -132,7 +132,7 @@ def test_a_stream_of_a_video_that_slows_down_is_as_long_as_the_video(run: Run, s
         "veryfast",
         sources / "slow.mp4",
     )
-    made = run(sources / "slow.mp4", STREAM)
+    made = transcode(sources / "slow.mp4", STREAM)
     shown, kept = times(sources / "slow.mp4", media(made, "p.m4s"))
     assert kept == pytest.approx(shown, abs=0.001)
     listing = media(made, "p.m3u8").read_text()
@@ -213,9 +213,9 @@ PART = {"start_seconds": 1, **FAST}
     ],
 )
 def test_sound_and_frames_keep_their_places_if_one_of_them_begins_late(
-    run: Run, sources: Path, tmp_path: Path, late: Path, name: str, asked: tuple[dict[str, Any], ...]
+    transcode: Run, sources: Path, tmp_path: Path, late: Path, name: str, asked: tuple[dict[str, Any], ...]
 ) -> None:
-    made = run(copied(late / name, sources), *asked)
+    made = transcode(copied(late / name, sources), *asked)
     files = [media(made, label) for label in ("o0", "o1", "o2")[: min(3, len(asked))]]
     streams = [media(made, label) for label in ("p.m4s", "sound.m4s")] if STREAM in asked else []
     alone = [path for output, path in made if output["media_type"] == "audio/mpeg"]
@@ -228,7 +228,7 @@ def test_sound_and_frames_keep_their_places_if_one_of_them_begins_late(
     assert [beep for beep, _ in beeps[len(flashes) :]] == [pytest.approx(2, abs=0.06)] * len(alone)
 
 
-def test_a_part_behind_the_end_of_one_track_is_still_made(run: Run, sources: Path) -> None:
+def test_a_part_behind_the_end_of_one_track_is_still_made(transcode: Run, sources: Path) -> None:
     inputs, outputs = [], []
     for number, (name, picture, sound) in enumerate((("sound", 6, 2), ("picture", 2, 6))):
         inputs += [
@@ -245,18 +245,18 @@ def test_a_part_behind_the_end_of_one_track_is_still_made(run: Run, sources: Pat
     ffmpeg(*inputs, *outputs)
     short_sound, short_picture = sources / "sound.mp4", sources / "picture.mp4"
     part = {"start_seconds": 3, "end_seconds": 5}
-    made = run(short_sound, part | FAST, part | STREAM)
+    made = transcode(short_sound, part | FAST, part | STREAM)
     assert ends(media(made, "o0")) == [pytest.approx([2], abs=0.05)], "without sound"
     assert [output["name"] for output, _ in made[1:]] == ["o1", "o1/48p.m3u8", "o1/48p.m4s"]
     with pytest.raises(PermanentError, match=r"start_seconds is 3, but the video ends at 2\."):
-        run(short_sound, part | {"format": "mp3"})
+        transcode(short_sound, part | {"format": "mp3"})
     stills = (
         {"format": "png", "at_seconds": 5},
         {"format": "poster"},
         {"format": "png", "at_seconds": 1.96},
         {"format": "sprite", "interval_seconds": 0.5},
     )
-    made = run(short_picture, part | FAST, FAST, *stills)
+    made = transcode(short_picture, part | FAST, FAST, *stills)
     assert ends(media(made, "o0"), media(made, "o1")) == [
         pytest.approx([2, 2], abs=0.05),
         pytest.approx([2, 6], abs=0.05),
@@ -265,11 +265,11 @@ def test_a_part_behind_the_end_of_one_track_is_still_made(run: Run, sources: Pat
     assert next(output for output, _ in made if output["name"] == "o5")["tiles"] == 4
 
 
-def test_the_frame_shown_at_a_time_is_taken_even_if_none_begins_there(run: Run, sources: Path) -> None:
+def test_the_frame_shown_at_a_time_is_taken_even_if_none_begins_there(transcode: Run, sources: Path) -> None:
     """Red from 0, lime from 2 s, blue from 4 s to 6 s."""
     source = slides(sources / "slides.gif", 2000, 2000, 2000)
     stills = [{"format": "png", "at_seconds": seconds} for seconds in (1.9, 3, 6)]
-    (cut, path), *made = run(source, {"start_seconds": 3, "end_seconds": 5, **FAST}, *stills)
+    (cut, path), *made = transcode(source, {"start_seconds": 3, "end_seconds": 5, **FAST}, *stills)
     assert [near(opened(still), (0.5, 0.5), colour) for (_, still), colour in zip(made, COLOURS, strict=True)] == [
         True
     ] * 3

@@ -40,43 +40,45 @@ def sources(tmp_path: Path, made: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "sources"))
 
 
-def test_lengths_follow_the_track_of_the_output(run: Run, sources: Path) -> None:
+def test_lengths_follow_the_track_of_the_output(transcode: Run, sources: Path) -> None:
     source = sources / "two.mkv"
     kinds: tuple[dict[str, Any], ...] = ({}, SHORT, LONG | {"start_seconds": 3})
     still, sheet = LONG | {"format": "png", "at_seconds": 3.5}, SHORT | {"format": "sprite", "interval_seconds": 1}
-    *films, (picture, _), (listing, _), _ = run(source, *(kind | FAST for kind in kinds), still, sheet)
+    *films, (picture, _), (listing, _), _ = transcode(source, *(kind | FAST for kind in kinds), still, sheet)
     assert [output["duration_seconds"] for output, _ in films] == pytest.approx([1, 1, 1], abs=0.05)
     assert (picture["width"], listing["tiles"]) == (64, 1)
     for output in ({"format": "png", "at_seconds": 3.5}, {"start_seconds": 3, **FAST}):
         with pytest.raises(PermanentError, match=r"but the video ends at 1\.0"):
-            run(source, {**SHORT, **output})
-    films = run(sources / "two.mp4", FAST, SHORT | FAST)
+            transcode(source, {**SHORT, **output})
+    films = transcode(sources / "two.mp4", FAST, SHORT | FAST)
     assert [output["duration_seconds"] for output, _ in films] == pytest.approx([4, 1], abs=0.05)
 
 
-def test_every_video_track_of_an_output_is_checked(run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_video_track_of_an_output_is_checked(
+    transcode: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = sources / "two.mp4"
     with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
-        run(source, LONG | FAST, max_duration_seconds=2)
-    assert run(source, LONG | FAST, max_pixels=64 * 36)[0][0]["width"] == 64, (
+        transcode(source, LONG | FAST, max_duration_seconds=2)
+    assert transcode(source, LONG | FAST, max_pixels=64 * 36)[0][0]["width"] == 64, (
         "a large track that nobody takes harms nobody"
     )
-    assert run(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
+    assert transcode(source, SHORT | FAST, max_duration_seconds=2)[0][0]["width"] == 128
     monkeypatch.setattr(Studio, "source", lambda *_: pytest.fail("it was read"))
     for output in ({**FAST}, {"format": "png"}, {"format": "gif"}, {"format": "hls"}, {"format": "sprite"}):
         with pytest.raises(
             PermanentError, match="the source's video track 0 has 128 × 72 pixels; allowed are 2304 in all"
         ):
-            run(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
+            transcode(source, {**LONG, "format": "png", "width": 16}, SHORT | output, max_pixels=64 * 36)
 
 
-def test_a_track_longer_than_its_index_states_is_too_long(run: Run, sources: Path) -> None:
+def test_a_track_longer_than_its_index_states_is_too_long(transcode: Run, sources: Path) -> None:
     with pytest.raises(PermanentError, match="lasts 4 s; allowed are 2"):
-        run(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
+        transcode(sources / "live.mkv", SHORT | FAST, LONG | FAST | {"end_seconds": 3}, max_duration_seconds=2)
 
 
 def test_sound_is_chosen_by_its_language_and_an_unreadable_codec_is_reported_with_its_track(
-    run: Run, sources: Path
+    transcode: Run, sources: Path
 ) -> None:
     """English, German, and French in a codec that is not read."""
     tones = ("-f", "lavfi", "-i", "sine=440:d=0.4", "-f", "lavfi", "-i", "testsrc2=s=64x36:d=0.4:r=5")
@@ -87,17 +89,17 @@ def test_sound_is_chosen_by_its_language_and_an_unreadable_codec_is_reported_wit
         ways += ["-map", "0", f"-c:a:{number}", codec, f"-ac:a:{number}", channels]
         ways += [f"-metadata:s:a:{number}", f"language={language}"]
     ffmpeg(*tones, *ways, "-map", "1", "-c:v", "libx264", "-preset", "ultrafast", sources / "three.mkv")
-    german, sound = run(
+    german, sound = transcode(
         sources / "three.mkv", {"audio_language": "de", **FAST}, {"format": "mp3", "audio_language": "en"}
     )
     assert (german[0]["audio_channels"], sound[0]["audio_channels"]) == (2, 1)
     with pytest.raises(PermanentError, match="the source's audio track 2 has the codec tta, which is not supported"):
-        run(sources / "three.mkv", {"format": "mp3", "audio_language": "fr"})
+        transcode(sources / "three.mkv", {"format": "mp3", "audio_language": "fr"})
     with pytest.raises(PermanentError, match="language nl: track 0 is eng, track 1 is ger, track 2 is fre"):
-        run(sources / "three.mkv", {"audio_language": "nl", **FAST})
+        transcode(sources / "three.mkv", {"audio_language": "nl", **FAST})
 
 
-def test_bytes_are_shared_among_the_kept_tracks(run: Run, sources: Path) -> None:
+def test_bytes_are_shared_among_the_kept_tracks(transcode: Run, sources: Path) -> None:
     """Take one or four seconds of noise and six of sound: each output fits and uses most of its limit."""
     graph = "testsrc2=s=128x96:r=25:d=4,noise=alls=40:allf=t,split[a][out1];[a]trim=end=1[out0]"
     tracks = ("-f", "lavfi", "-i", graph, "-f", "lavfi", "-i", "anoisesrc=d=6")
@@ -106,7 +108,7 @@ def test_bytes_are_shared_among_the_kept_tracks(run: Run, sources: Path) -> None
     limits = (6_000, 20_000, 40_000)
     asked = (SHORT | {"mute": True}, LONG | {"mute": True}, LONG)
     kinds = (kind | {"max_bytes": limit, "speed": "ultrafast"} for kind, limit in zip(asked, limits, strict=True))
-    made = run(sources / "noise.mkv", *kinds)
+    made = transcode(sources / "noise.mkv", *kinds)
     sizes = [path.stat().st_size for _, path in made]
     assert [limit / 2 < size <= limit for size, limit in zip(sizes, limits, strict=True)] == [True] * 3, sizes
     assert [output["duration_seconds"] for output, _ in made] == pytest.approx([1, 4, 6], abs=0.1)

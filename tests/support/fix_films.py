@@ -16,5 +16,5 @@ def sources(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(attempt: Attempt, sources: Path) -> Run:
+def transcode(attempt: Attempt, sources: Path) -> Run:
     return runner(attempt, sources)
