@@ -157,8 +157,8 @@ def test_shutdown_and_reload_end_streams_at_once_and_no_event_is_missed(
     system: Factory, number: signal.Signals
 ) -> None:
     one = system({"api": {"shutdown_seconds": 20}})
-    # a reload first checks the configuration for a second or two
-    task_id = one.submit({"steps": 30, "sleep_seconds": 3 if number == signal.SIGTERM else 10})
+    # a reload first starts a new process, which takes seconds on a busy machine
+    task_id = one.submit({"steps": 30, "sleep_seconds": 3 if number == signal.SIGTERM else 20})
     stream = watch(one.client, [task_id])
     stream.wait_for("progress")
     assert one.api

@@ -193,7 +193,8 @@ def test_submits_during_restarts_of_both_servers_are_accepted_or_refused_and_nev
     end = threading.Event()
 
     def submit() -> None:
-        while not end.is_set():
+        # each thread leaves time to the others and to the servers that start
+        while not end.wait(0.02):
             response = system.client.post("/submit", json={"task_type": "echo", "payload": {}})
             if response.status_code == 202:
                 accepted.append(response.json()["task_id"])

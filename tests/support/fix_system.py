@@ -19,9 +19,11 @@ from dtqs.sandbox.places import SandboxPaths, environment_without, write_ini
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.wakeup import ReadySocket
 from dtqs.store import Store
+from tests.support import template
 from tests.support.helpers import eventually
 from tests.support.outside import OUTSIDE
 
+Process = subprocess.Popen[bytes] | template.Started
 Sections = Mapping[str, Mapping[str, object]]
 _READY_SECONDS = 30.0
 _QUICK: Sections = {
@@ -41,8 +43,8 @@ class System:
 
     def __init__(self, folder: Path, dsn: str, amqp_url: str, config: Sections) -> None:
         self.folder, self.dsn, self.amqp_url = folder, dsn, amqp_url
-        self.api: subprocess.Popen[bytes] | None = None
-        self.supervisor: subprocess.Popen[bytes] | None = None
+        self.api: Process | None = None
+        self.supervisor: Process | None = None
         folder.mkdir(parents=True)
         port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
@@ -186,10 +188,12 @@ class System:
                 _end(process)
         self.client.close()
 
-    def _spawn(self, name: str, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        # a process must not outlive a test run that is killed
-        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "dtqs", name]
+    def _spawn(self, name: str, environment: Mapping[str, str]) -> "Process":
         with (self.folder / f"{name}.log").open("ab") as log:
+            if name in template.NAMES:
+                return template.start(name, {**self._environment, **environment}, self.folder, log.fileno())
+            # a process must not outlive a test run that is killed
+            command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "dtqs", name]
             return subprocess.Popen(
                 command,
                 env={**self._environment, **environment},
@@ -214,7 +218,7 @@ class System:
         return int(row[0])
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: Process) -> None:
     """Wait for the process and kill the rest of its session.
 
     The API's child processes outlive a killed parent for some seconds.

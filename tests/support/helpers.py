@@ -11,17 +11,18 @@ PATIENCE = 3.0
 
 
 def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: str = "") -> T:
-    """Call the condition every 20 ms until it returns something true, and return that.
+    """Call the condition until it returns something true, and return that. Fail with `what` when the time is over.
 
-    Fail with `what` when the time is over.
+    The pauses are a tenth of the time so far, 10 to 100 ms: many conditions are requests, which cost what they wait for.
     """
-    deadline = time.monotonic() + PATIENCE * timeout_seconds
+    began = time.monotonic()
+    deadline = began + PATIENCE * timeout_seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:
             limit = f"{PATIENCE * timeout_seconds:g} s"
             name = what or getattr(condition, "__name__", "condition")
             raise AssertionError(f"not within {limit}: {name} (last seen: {value!r})")
-        time.sleep(0.02)
+        time.sleep(min(0.1, max(0.01, (time.monotonic() - began) / 10)))
     return value
 
 

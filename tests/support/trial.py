@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from dtqs.store import Store
 from dtqs.store.reads import TaskLogRow
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
-from tests.support.fix_system import Sections, System, _merge
+from tests.support.fix_system import Process, Sections, System, _merge
 from tests.support.helpers import eventually
 
 OUTCOMES = ("completed", "failed", "cancelled")
@@ -76,7 +75,7 @@ class Trial(System):
         self._environment["PYTHONPATH"] += f":{packages}"
         self.store = Store(self.config.postgresql, self.config.lease, 2, "trial")
         self.store.start()
-        self._others: list[subprocess.Popen[bytes]] = []
+        self._others: list[Process] = []
 
     def stop(self) -> None:
         for process in self._others:
@@ -85,7 +84,7 @@ class Trial(System):
         super().stop()
         self.store.stop()
 
-    def start_another_supervisor(self, command: str = "supervisor") -> "subprocess.Popen[bytes]":
+    def start_another_supervisor(self, command: str = "supervisor") -> Process:
         """Start another supervisor on the same configuration and state folder; wait until its children are ready."""
         with ReadySocket() as listener:
             process = self._spawn(command, {"NOTIFY_SOCKET": listener.address})
