@@ -1,8 +1,10 @@
 """Fixtures of the whole suite; each concern has its own file."""
 
+import functools
 import signal
 import sys
 
+import httpx._transports.default as httpx_transports
 import pytest
 
 from tests.support.outside import OUTSIDE, remove_variables
@@ -10,6 +12,9 @@ from tests.support.outside import OUTSIDE, remove_variables
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT for background commands, and the commands under test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Each client reads the certificates of the machine, for 0.1 s; the tests make thousands of clients.
+httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)
 
 pytest_plugins = [
     "tests.support.fix_servers",

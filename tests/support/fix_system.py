@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class System:
         self.folder, self.dsn, self.amqp_url = folder, dsn, amqp_url
         self.api: Process | None = None
         self.supervisor: Process | None = None
+        self._reader: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._reading = threading.Lock()
         folder.mkdir(parents=True)
         port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
@@ -152,8 +155,18 @@ class System:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Read the database directly."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
+        with self._reading:
+            try:
+                return self._execute(query, parameters)
+            except psycopg.OperationalError:
+                # the server may have been killed since the last reading
+                self._reader = None
+                return self._execute(query, parameters)
+
+    def _execute(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        if self._reader is None:
+            self._reader = psycopg.connect(self.dsn, autocommit=True)
+        return self._reader.execute(query.encode(), parameters).fetchall()
 
     def run(self, *arguments: str, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
         """Run the command `dtqs` as a user of this system."""
@@ -187,6 +200,8 @@ class System:
             if process:
                 _end(process)
         self.client.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def _spawn(self, name: str, environment: Mapping[str, str]) -> "Process":
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -13,7 +13,7 @@ from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import is_quorum
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
-from dtqs.client.calls import is_local
+from dtqs.client.calls import is_local, trust_for
 from dtqs.config import Config
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
@@ -88,7 +88,12 @@ def _queue(kind: str, name: str, look: QueueLook | None, standstill: str | None,
 def api(endpoint: Endpoint) -> Iterator[Check]:
     """Check that the API is ready. A failure is a warning, since a node may run workers alone."""
     try:
-        answer = httpx.get(f"{endpoint.url}/readyz", timeout=_API_SECONDS, trust_env=not is_local(endpoint.url))
+        answer = httpx.get(
+            f"{endpoint.url}/readyz",
+            timeout=_API_SECONDS,
+            trust_env=not is_local(endpoint.url),
+            verify=trust_for(endpoint.url),
+        )
     except httpx.HTTPError as error:
         found = f"{endpoint.url}: {error or type(error).__name__}"
         yield Check("API", WARNING, found, "if it should run here: dtqs api, or dtqs up")

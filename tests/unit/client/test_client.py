@@ -1,5 +1,6 @@
 """The client package: quick to import, and careful with keys."""
 
+import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dtqs.client import Client, Submission
+from dtqs.client.calls import trust_for
 from dtqs.errors import ConfigError
 
 DRIVERS = ("psycopg", "pika", "PIL", "falcon", "gevent", "pydantic")
@@ -77,3 +79,19 @@ def test_a_submission_contains_only_the_fields_that_were_given() -> None:
         "due_at": "2026-12-24T18:00:00+00:00",
         "tags": ["x"],
     }
+
+
+def test_certificates_are_read_only_where_they_may_be_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert trust_for("https://dtqs.example") is True
+    for url in ("http://dtqs.example:8080", "http://127.0.0.1:8080"):
+        nobody = trust_for(url)
+        assert isinstance(nobody, ssl.SSLContext)
+        assert nobody.verify_mode == ssl.CERT_REQUIRED
+        assert nobody.check_hostname
+        assert nobody.cert_store_stats()["x509_ca"] == 0
+    monkeypatch.setenv("HTTP_PROXY", "https://proxy.example")
+    assert trust_for("http://dtqs.example:8080") is True
+    assert trust_for("http://localhost:8080") is not True, "no proxy reaches this machine's loopback"
