@@ -13,7 +13,7 @@ PATIENCE = 3.0
 def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: str = "") -> T:
     """Call the condition until it returns something true, and return that. Fail with `what` when the time is over.
 
-    The pauses are a tenth of the time so far, 10 to 100 ms: many conditions are requests, which cost what they wait for.
+    The pauses are a tenth of the time so far, 10 to 100 ms. Many conditions are requests, which take time themselves.
     """
     began = time.monotonic()
     deadline = began + PATIENCE * timeout_seconds

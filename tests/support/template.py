@@ -1,7 +1,7 @@
 """Starts of `dtqs api` and `dtqs supervisor` from processes that have imported their code already.
 
-Imports are most of a start, and the suite makes hundreds of starts. A template (template_main.py) imports the code as the
-command does, then forks. Tests of the start itself use the command.
+Imports are most of a start, and the suite makes hundreds of starts. A template (template_main.py) imports the code as
+the command does, then forks. Tests of the start itself use the command.
 """
 
 import array

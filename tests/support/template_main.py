@@ -95,5 +95,7 @@ if sys.argv[1] == "api":
     importlib.import_module("dtqs.api.server.patching").patch_for_imports()
 for module in _IMPORTS[sys.argv[1]]:
     importlib.import_module(module)
+# it finds the place of the title by the environment, which each command replaces
+importlib.import_module("setproctitle").getproctitle()
 serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
 command.run()
