@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 HEADERS = {"Authorization": f"Bearer {Path(sys.argv[2]).read_text().strip()}"}
-PACE_SECONDS = 0.03
+PACE_SECONDS = 0.06
 URL = "http://127.0.0.1:8080/submit"
 TASK = {"task_type": "echo", "payload": {"sleep_seconds": 0.05}}
 
