@@ -15,7 +15,7 @@ import pytest
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
 from tests.acceptance.hasty_worker import HEAD_SECONDS
-from tests.support.fix_system import System
+from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
 BIG_BYTES = 32 << 20
@@ -247,3 +247,16 @@ def test_a_client_without_a_key_that_expects_100_continue_is_refused_at_once(
 def test_an_empty_file_is_downloaded_with_its_length(hasty: System) -> None:
     uri = hasty.client.post("/files", content=b"").json()["uri"].removeprefix("upload:")
     assert b"content-length: 0" in answered(hasty, f"GET /files/{uri} HTTP/1.1\r\n", b"\r\n\r\n").lower()
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /readyz HT"])
+def test_more_silent_clients_than_connections_shut_nobody_out(system: Factory, begin: bytes) -> None:
+    one = system({"api": {"max_connections": 20, "max_streams": 10}}, supervisor=False)
+    silent = [connected(one) for _ in range(60)]
+    for each in silent:
+        with suppress(OSError):  # the server has closed it
+            each.sendall(begin)
+    for _ in range(30):
+        assert httpx.get(f"{one.url}/healthz", timeout=5).status_code == 200
+    for each in silent:
+        each.close()

@@ -16,6 +16,7 @@ from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from dtqs.api.http.body import READ_BYTES, is_mostly_framing
 from dtqs.api.server.gunicorn_private import swap_must_close
 from dtqs.api.server.sending import Sender
+from dtqs.api.server.waiting import Wait
 
 _PLAIN_BYTES = 16 << 10
 """A plain request that comes in one piece is read at once up to this size."""
@@ -115,78 +116,6 @@ class Connection:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._peer, name)
-
-
-class Idle:
-    """The connections of a process that have had an answer and wait for another request."""
-
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self.seconds = seconds
-        """Return the present time limit of an idle connection."""
-        self.waits: set[Wait] = set()
-
-    def end(self) -> None:
-        """End the idle connections."""
-        for wait in list(self.waits):
-            wait.end()
-
-
-class Wait(gevent.Timeout):  # type: ignore[misc]
-    """The wait for a request, at most `seconds` without a byte. If it `is_idle`, it can be ended until then."""
-
-    seconds: float
-    timer: Any
-
-    def __init__(self, connection: Connection, seconds: float, idle: Idle, is_idle: bool) -> None:
-        super().__init__(seconds, False)
-        self._connection, self._idle, self._is_idle, self._greenlet = connection, idle, is_idle, gevent.getcurrent()
-        self._until: float | None = None
-
-    def __enter__(self) -> "Wait":
-        self._connection.wait = self
-        if self._connection.has_begun:  # a part came behind the request before
-            return self
-        if self._is_idle:
-            self._idle.waits.add(self)
-        return super().__enter__()  # type: ignore[no-any-return]
-
-    def __exit__(self, *raised: Any) -> Any:
-        self._connection.wait, self._connection.has_begun = None, False
-        self._connection.head_bytes = self._connection.body_bytes = 0
-        self._idle.waits.discard(self)
-        return super().__exit__(*raised)
-
-    def pause(self) -> None:
-        """End the time limit, since a head has begun."""
-        self._connection.wait = None
-        self._idle.waits.discard(self)
-        self.cancel()
-
-    def again(self) -> None:
-        """Wait for the next request after an answer. A timer is made only for another time limit."""
-        seconds, self._is_idle = self._idle.seconds(), True
-        if seconds != self.seconds:
-            self.timer.close()
-            self.seconds, self.timer = seconds, gevent.get_hub().loop.timer(seconds, priority=-1)
-        self._connection.wait = self
-        self._idle.waits.add(self)
-        self.start()
-
-    def left(self, head_seconds: float) -> float:
-        """Return the time left for the rest of the head. The limit begins at the first call, after the first piece."""
-        if self._until is None:
-            self._until = time.monotonic() + head_seconds
-            self._idle.waits.discard(self)
-            self.close()
-        return self._until - time.monotonic()
-
-    def end(self) -> None:
-        gevent.get_hub().loop.run_callback(self._throw)
-
-    def _throw(self) -> None:
-        # without this check, a request that came in the same turn of the loop would be lost
-        if self in self._idle.waits:
-            self._greenlet.throw(self)
 
 
 class AwaitedBody:

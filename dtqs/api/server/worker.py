@@ -18,9 +18,7 @@ from dtqs.api.server.connection import (
     AwaitedBody,
     Connection,
     HeadTimeout,
-    Idle,
     Joining,
-    Wait,
     linger,
     send_last,
     take_rest,
@@ -34,6 +32,7 @@ from dtqs.api.server.gunicorn_private import (
 )
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.plain import HEAD_BYTES, PlainRequests, PlainResponse, body_of, environ_of, send_answer
+from dtqs.api.server.waiting import Wait, Waiting
 
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -51,7 +50,7 @@ _DETAIL_CHARACTERS = 300
 
 
 class ApiWorker(GeventWorker):  # type: ignore[misc]
-    """Knows the idle connections: they have had an answer, and wait for another request."""
+    """Knows the connections that wait for a request."""
 
     first_seconds = 30.0
     """Time limit for the first byte of a new connection."""
@@ -60,22 +59,28 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._idle = Idle(lambda: self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS)
+        self._waiting = Waiting(
+            lambda: self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS, self.cfg.worker_connections
+        )
         self._plain = PlainRequests(self.cfg)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         connection = gevent.getcurrent().connection = Connection(client, self.head_seconds)
         if template := self._plain.template(connection, listener.getsockname(), addr):
             connection.plain = functools.partial(self._serve_plain, connection, template)
-        super().handle(listener, connection, addr)
+        self._waiting.opened()
+        try:
+            super().handle(listener, connection, addr)
+        finally:
+            self._waiting.closed()
 
     def timeout_ctx(self) -> Wait:
         """Return the limit for a wait. A connection's first request is awaited also while the worker ends."""
         connection: Connection = gevent.getcurrent().connection
         if not connection.answered:
             connection.answered = True
-            return Wait(connection, self.first_seconds, self._idle, is_idle=False)
-        return Wait(connection, self._idle.seconds(), self._idle, is_idle=True)
+            return Wait(connection, self.first_seconds, self._waiting, is_idle=False)
+        return Wait(connection, self._waiting.seconds(), self._waiting, is_idle=True)
 
     def patch(self) -> None:
         patch_the_rest()
@@ -159,7 +164,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def end_idle(self) -> None:
         """End the idle connections."""
-        self._idle.end()
+        self._waiting.end_idle()
 
 
 class NoHost(errors.ParseException):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
+from dtqs.api.server.waiting import Waiting
 from dtqs.api.server.worker import ApiWorker
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -161,13 +162,49 @@ def test_a_worker_that_ends_closes_idle_connections_and_answers_a_begun_head(
     for one in (idle, begun):
         until(one, b"/a:0")
     begun.sendall(GET[:5])
-    while len(worker._idle.waits) > 1:
+    while len(worker._waiting.silent) > 1:
         gevent.sleep(0.001)
     worker.alive = False
     worker.end_idle()
     assert rest(idle) == b""
     begun.sendall(GET[5:])
     assert rest(begun).startswith(b"HTTP/1.1 200")
+
+
+# --- silent clients, and those with a part of a head, take all connections
+
+FEW = 10
+
+
+@pytest.mark.parametrize("begin", [b"", GET[:5]])
+def test_clients_that_only_wait_shut_nobody_out(worker: ApiWorker, connect: Connect, begin: bytes) -> None:
+    worker._waiting = Waiting(worker._waiting.seconds, FEW)
+    waiting = [connect(begin) for _ in range(3 * FEW)]
+    while len(worker._waiting.silent) + len(worker._waiting.heads) + worker._waiting._open < 2 * (FEW - 1):
+        gevent.sleep(0.001)
+    for _ in range(2 * FEW):
+        assert until(connect(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+        assert worker._waiting._open <= FEW
+    ended = [one for one in waiting if rest_within(one, SHORT_SECONDS) == b""]
+    assert ended == waiting[: len(ended)], "the longest waits end first"
+    assert len(ended) >= 2 * FEW
+
+
+def rest_within(connection: Any, seconds: float) -> bytes | None:
+    with gevent.Timeout(seconds, False):
+        return rest(connection)
+    return None
+
+
+def test_a_request_that_is_served_is_not_ended_for_another_connection(worker: ApiWorker, connect: Connect) -> None:
+    worker._waiting = Waiting(worker._waiting.seconds, FEW)
+    reading = [connect(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx") for _ in range(FEW)]
+    while worker._waiting._open < FEW or worker._waiting.silent or worker._waiting.heads:
+        gevent.sleep(0.001)
+    until(connect(GET), b"/a:0")
+    for one in reading:
+        one.sendall(b"y")
+        assert until(one, b"/read:2").startswith(b"HTTP/1.1 200 ")
 
 
 # --- bodies: requested from the client, or left unread
