@@ -38,8 +38,8 @@ class Line:
     def _committed(self, _: Sequence[NewTask], stored: Sequence[Stored]) -> None:
         self.told += [one.task_id for one in stored]
 
-    def submit(self, payload: str = "{}") -> tuple[str, gevent.Greenlet]:
-        task = NewTask(uuid7(), "echo", True, payload)
+    def submit(self, payload: str = "{}", key_id: str | None = None) -> tuple[str, gevent.Greenlet]:
+        task = NewTask(uuid7(), "echo", True, payload, submitted_by=key_id)
         greenlet = gevent.spawn(self.gather.submit, task)
         gevent.sleep(0)
         return task.task_id, greenlet
@@ -228,3 +228,26 @@ def test_a_wait_and_the_queue_are_limited(line: Line) -> None:
     last, greenlet = line.submit()
     greenlet.get(timeout=5)
     assert are_stored(line, last)
+
+
+@pytest.mark.parametrize("limit", [{"WAITING_LIMIT": 6}, {"WAITING_BYTES": 6 * 100}])
+def test_a_key_that_fills_the_queue_gives_room_to_others_up_to_an_equal_share(
+    line: Line, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
+    monkeypatch.setattr(gather, *limit.popitem())
+    payload = '"' + "x" * 98 + '"'
+    keys = line.world.store.api_keys
+    greedy, modest = (keys.create(name, ("submit",))[0] for name in ("greedy", "modest"))
+    line.gate.clear()
+    first, *waiting = [line.submit(payload, greedy) for _ in range(7)]
+    others = [line.submit(payload, modest) for _ in range(4)]
+    late = line.submit(payload, greedy)
+    gevent.sleep(0)
+    refused = [*waiting[3:], others[3], late]
+    for _, greenlet in refused:
+        greenlet.join(5)
+        assert isinstance(greenlet.exception, StoreUnavailable)
+    kept = [first, *waiting[:3], *others[:3]]
+    line.release(*(greenlet for _, greenlet in kept))
+    assert all(greenlet.successful() for _, greenlet in kept)
+    assert are_stored(line, *(task_id for task_id, _ in kept))

@@ -31,10 +31,10 @@ Insert = Callable[[Sequence[NewTask]], list[Stored]]
 class _Member:
     """A request that waits for its answer, or for its promotion to leader."""
 
-    __slots__ = ("answer", "since", "size_bytes", "task", "waiter")
+    __slots__ = ("answer", "key", "since", "size_bytes", "task", "waiter")
 
     def __init__(self, task: NewTask) -> None:
-        self.task, self.since = task, time.monotonic()
+        self.task, self.key, self.since = task, task.submitted_by, time.monotonic()
         # characters stand for bytes: counting those would encode the payload once more
         self.size_bytes = len(task.payload)
         self.waiter = Waiter()
@@ -48,10 +48,11 @@ class _Member:
 
 
 class _Waiting:
-    """The waiting requests in their order, and the size of their payloads."""
+    """The waiting requests in their order, and the share of each API key: its requests, and their characters."""
 
     def __init__(self) -> None:
         self._members: deque[_Member] = deque()
+        self._shares: dict[str | None, list[int]] = {}
         self.size_bytes = 0
 
     def __len__(self) -> int:
@@ -64,22 +65,44 @@ class _Waiting:
     def first(self) -> _Member:
         return self._members[0]
 
+    def has_room(self, member: _Member) -> bool:
+        return len(self._members) < WAITING_LIMIT and self.size_bytes + member.size_bytes <= WAITING_BYTES
+
     def append(self, member: _Member) -> None:
         self._members.append(member)
-        self.size_bytes += member.size_bytes
+        self._count(member, 1)
 
     def put_back(self, member: _Member) -> None:
         self._members.appendleft(member)
-        self.size_bytes += member.size_bytes
+        self._count(member, 1)
 
     def popleft(self) -> _Member:
         member = self._members.popleft()
-        self.size_bytes -= member.size_bytes
+        self._count(member, -1)
         return member
 
     def remove(self, member: _Member) -> None:
         self._members.remove(member)
-        self.size_bytes -= member.size_bytes
+        self._count(member, -1)
+
+    def greediest_before(self, member: _Member) -> _Member | None:
+        """Return the newest request of the key with the largest share, unless `member`'s key would then have more."""
+        by = 0 if len(self._members) >= WAITING_LIMIT else 1
+        key = max(self._shares, key=lambda key: self._shares[key][by], default=None)
+        newest = next((other for other in reversed(self._members) if other.key == key), None)
+        if newest is None:
+            return None
+        left = self._shares[key][by] - (1, newest.size_bytes)[by]
+        wanted = self._shares.get(member.key, (0, 0))[by] + (1, member.size_bytes)[by]
+        return newest if left >= wanted else None
+
+    def _count(self, member: _Member, sign: int) -> None:
+        self.size_bytes += sign * member.size_bytes
+        share = self._shares.setdefault(member.key, [0, 0])
+        share[0] += sign
+        share[1] += sign * member.size_bytes
+        if not share[0]:
+            del self._shares[member.key]
 
 
 class Gather:
@@ -107,8 +130,7 @@ class Gather:
             self._lead(_Member(task))
             return
         member = _Member(task)
-        if len(self._waiting) >= WAITING_LIMIT or self._waiting.size_bytes + member.size_bytes > WAITING_BYTES:
-            raise StoreUnavailable("too many submits wait for their commit")
+        self._make_room(member)
         self._waiting.append(member)
         self._wait(member)
 
@@ -117,6 +139,15 @@ class Gather:
         oldest = time.monotonic() - self._patience
         while self._waiting and self._waiting.first.since < oldest:
             self._waiting.popleft().resolve(StoreUnavailable("waited too long for a commit"))
+
+    def _make_room(self, member: _Member) -> None:
+        """Refuse waiting submits of the key that has most of them, for one of a key with less. Raises StoreUnavailable."""
+        while not self._waiting.has_room(member):
+            greediest = self._waiting.greediest_before(member)
+            if greediest is None:
+                raise _too_many()
+            self._waiting.remove(greediest)
+            greediest.resolve(_too_many())
 
     def _wait(self, member: _Member) -> None:
         try:
@@ -185,3 +216,7 @@ class Gather:
                 leader.answer = answer
             else:
                 member.resolve(answer)
+
+
+def _too_many() -> StoreUnavailable:
+    return StoreUnavailable("too many submits wait for their commit")
