@@ -92,6 +92,17 @@ class UploadsFull(TransientError):
         )
 
 
+class BodiesFull(TransientError):
+    """An API process holds as many bytes of bodies as it may. A retry may succeed."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        super().__init__(
+            f"this process holds at most {most_bytes} bytes of bodies, and half of it for one API key; "
+            "send fewer large bodies at the same time"
+        )
+
+
 class JailUnavailable(TransientError):
     """This node lacks a part of the jail that `[files] jail = required` demands. Another node may have it."""
 

@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from dtqs.api.http.body_room import MOST_BYTES
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
 from tests.acceptance.hasty_worker import HEAD_SECONDS
+from tests.support.fix_api import open_store
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
@@ -259,4 +261,34 @@ def test_more_silent_clients_than_connections_shut_nobody_out(system: Factory, b
     for _ in range(30):
         assert httpx.get(f"{one.url}/healthz", timeout=5).status_code == 200
     for each in silent:
+        each.close()
+
+
+def test_large_bodies_of_one_key_have_a_common_bound_and_another_key_is_served(system: Factory) -> None:
+    one = system(supervisor=False)
+    longest = one.config.api.max_body_bytes
+    body = b'{"task_type": "echo", "payload": {"x": "%s"}}' % (b"x" * (longest - 100))
+    at_once = MOST_BYTES // 2 // longest
+    head = f"POST /submit HTTP/1.1\r\nContent-Length: {longest}\r\nExpect: 100-continue\r\n"
+    slow = [opened(one, head) for _ in range(at_once)]
+    for each in slow:
+        assert each.recv(100).startswith(b"HTTP/1.1 100 "), "it has room"
+
+    def answer() -> httpx.Response:
+        return one.client.post("/submit", content=body)
+
+    refused = answer()
+    assert refused.status_code == 503
+    assert "Retry-After" in refused.headers
+    assert "too many large bodies are on their way" in refused.json()["detail"]
+    assert one.client.post("/submit", json={"task_type": "echo", "payload": {}}).status_code == 202, (
+        "small bodies need no room"
+    )
+    with open_store(one) as store:
+        secret = store.api_keys.create("another", ("submit",))[1]
+    other = httpx.post(f"{one.url}/submit", content=body, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+    assert other.status_code == 202
+    slow.pop().close()
+    eventually(lambda: answer().status_code == 202, 20, "a client that leaves gives its room back")
+    for each in slow:
         each.close()

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import falcon
@@ -73,15 +73,16 @@ def require_json(req: falcon.Request) -> None:
         )
 
 
-def read_body(req: falcon.Request, limit_bytes: int) -> bytes:
-    """Return the whole body.
+def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the whole body. `cover` holds room for so many bytes, or raises, before they come.
 
     Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).
     """
     length, incoming = checked_length(req, limit_bytes), req.env["wsgi.input"]
+    cover(length or 0)
     if isinstance(incoming, ArrivedBody):
         return incoming.read()
-    body = _Incoming(req).read(limit_bytes + 1 if length is None else length)
+    body = _Incoming(req).read(limit_bytes + 1, cover) if length is None else _Incoming(req).read(length)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)
     if length is not None and len(body) < length:
@@ -119,13 +120,14 @@ class _Incoming:
         self._connection, self._taken = connection, 0
         self._begin: int = getattr(connection, "body_bytes", 0)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
         """Return `size` bytes, fewer at the end of the body."""
         if size <= _STEP_BYTES:
             return self._step(size)
         steps: list[bytes] = []
         while size > 0 and (step := self._step(min(size, _STEP_BYTES))):
             steps.append(step)
+            cover(self._taken)
             size -= len(step)
         return b"".join(steps)
 

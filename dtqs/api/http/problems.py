@@ -9,6 +9,7 @@ import falcon
 from dtqs.api.http.refusal import MEDIA_TYPE, SHOWN_PROBLEMS, document
 from dtqs.errors import (
     AboveCeiling,
+    BodiesFull,
     BrokerUnavailable,
     Conflict,
     ExaminerBusy,
@@ -32,6 +33,7 @@ _REASONS = {
     BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",
     ExaminerBusy: "the process that examines large bodies is too busy",
     UploadsFull: "too many bytes of uploads are on their way",
+    BodiesFull: "too many large bodies are on their way",
     FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
 }
 

@@ -10,6 +10,7 @@ from gevent.lock import BoundedSemaphore
 
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
+from dtqs.api.http.body_room import BodyRoom, BodyShare
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
@@ -43,14 +44,24 @@ class Submit:
         self._gather, self._hinting, self._links = gather, hinting, links
         self._tasks, self._reads, self._room, self._following = tasks, reads, room, following
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
+        self._bodies = BodyRoom(max_body_bytes)
         self._turns, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         require_json(req)
+        share = self._bodies.share(caller.name_space)
+        try:
+            self._accept(req, resp, caller, share)
+        finally:
+            share.free()
+
+    def _accept(self, req: falcon.Request, resp: falcon.Response, caller: Caller, share: BodyShare) -> None:
         has_key = "HTTP_IDEMPOTENCY_KEY" in req.env
-        judged = self._examiner.judge(SubmittedBody(read_body(req, self._max_body_bytes), caller.key_id, has_key))
+        body = read_body(req, self._max_body_bytes, share.cover)
+        judged = self._examiner.judge(SubmittedBody(body, caller.key_id, has_key))
+        del body
         tasks = self._intake.complete(judged.examined, caller.owner)
         origin = current_origin()
         for task in tasks:
@@ -73,6 +84,7 @@ class Submit:
             resp.data = orjson.dumps(answer if judged.many else answer[0])
             if followed is not None:
                 del judged, task, tasks  # thousands of submits may wait here, and a payload may have megabytes
+                share.free()
                 followed.answer(resp, ids, are_new=statuses is None)
         except BaseException:
             if followed is not None:

@@ -1,0 +1,45 @@
+"""The bytes of large bodies that one API process holds."""
+
+import pytest
+
+from dtqs.api.http.body_room import MOST_BODIES, MOST_BYTES, SMALL_BYTES, BodyRoom
+from dtqs.errors import BodiesFull
+
+HALF = MOST_BYTES // 2
+
+
+def test_a_key_gets_half_of_the_room_and_another_key_the_rest() -> None:
+    room = BodyRoom(1 << 20)
+    greedy = room.share("greedy")
+    greedy.cover(HALF)
+    with pytest.raises(BodiesFull, match=f"at most {MOST_BYTES} bytes"):
+        room.share("greedy").cover(SMALL_BYTES + 1)
+    others = [room.share(key) for key in ("modest", "late")]
+    others[0].cover(HALF)
+    with pytest.raises(BodiesFull):
+        others[1].cover(SMALL_BYTES + 1)
+    others[1].cover(SMALL_BYTES)
+    greedy.free()
+    greedy.free()
+    others[1].cover(HALF)
+
+
+def test_a_body_takes_room_as_it_grows_and_keeps_what_it_has_if_it_may_not_grow() -> None:
+    room = BodyRoom(1 << 20)
+    share = room.share("one")
+    for size in (10, HALF // 2, HALF):
+        share.cover(size)
+    with pytest.raises(BodiesFull):
+        share.cover(HALF + 1)
+    with pytest.raises(BodiesFull):
+        room.share("one").cover(SMALL_BYTES + 1)
+    share.free()
+    room.share("one").cover(HALF)
+
+
+def test_there_is_room_for_some_of_the_longest_allowed_bodies() -> None:
+    room = BodyRoom(1 << 30)
+    for _ in range(MOST_BODIES // 2):
+        room.share("one").cover(1 << 30)
+    with pytest.raises(BodiesFull):
+        room.share("one").cover(1 << 30)
