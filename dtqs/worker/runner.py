@@ -75,6 +75,8 @@ class Runner:
         self._files, self._reporter, self._limits, self._retry, self._permit = files, reporter, limits, retry, permit
         self._pid = os.getpid()
         self._kept: list[int] = []
+        self._reached: Settlement | None = None
+        """The settlement of the present attempt, once its code has ended. A later interrupt does not change it."""
         self._processors = [catalog.get(name) for name in catalog.names()]
         self._types = {processor.name: self._type(processor) for processor in self._processors}
 
@@ -89,7 +91,7 @@ class Runner:
             return Settlement(task.task_id, Kind.UNSPENT)
         context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds
-        self._kept = []
+        self._kept, self._reached = [], None
         if kind.bounds:
             kind.bounds.begin()
         try:
@@ -97,7 +99,7 @@ class Runner:
         except BaseException as error:  # an interrupt between two steps, or an exception whose __str__ failed
             self._limits.disarm()
             cause = error if isinstance(error, Interrupted) else _ExceptionWithoutText(error)
-            settlement = self._settle(task, cause, context, limit)
+            settlement = self._reached or self._settle(task, cause, context, limit)
         if kind.bounds:
             kind.bounds.end()
         if settlement.kind is not Kind.COMPLETED:
@@ -117,7 +119,7 @@ class Runner:
             except ValidationError as error:
                 found = error.errors(include_url=False, include_input=False)
                 raise PermanentError(f"the payload does not fit this version of {task.task_type}: {found}") from error
-            settlement = Settlement(
+            self._reached = Settlement(
                 task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs
             )
         except BaseException as error:  # an exception of a processor ends its task, but never the worker
@@ -125,12 +127,12 @@ class Runner:
             if kind.bounds:
                 # the settlement must not fail for the same lack of memory
                 kind.bounds.end()
-            settlement = self._settle(task, error, context, limit)
+            self._reached = self._reached or self._settle(task, error, context, limit)
         self._end_forked()
         if not light:
             self._kept = self._kept_pids()
         self._limits.disarm()
-        return settlement
+        return self._reached
 
     def _end_forked(self) -> None:
         """End this process if the processor forked it.

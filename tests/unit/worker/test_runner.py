@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dtqs.config import RetrySection
-from dtqs.errors import StoreUnavailable, TransientError
+from dtqs.errors import PermanentError, StoreUnavailable, TransientError
 from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor, processor_class
@@ -173,3 +173,29 @@ def test_a_result_that_cannot_be_stored_is_replaced_by_the_known_one(attempt: At
     )
     settlement = attempted(runner, "sends")
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, '{"id":7}')
+
+
+@pytest.mark.parametrize("reason", [Reason.STOP, Reason.CANCEL, Reason.TIME_LIMIT])
+@pytest.mark.parametrize(("fault", "kind"), [(None, Kind.COMPLETED), (PermanentError("no"), Kind.FAILED)])
+def test_an_interrupt_after_the_end_of_an_attempts_code_does_not_change_its_settlement(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, reason: Reason, fault: Exception | None, kind: Kind
+) -> None:
+    @processor("sends", payload=Nothing)
+    def sends(payload: Nothing, context: Context) -> Json:
+        context.effect_begins("retry")
+        if fault:
+            raise fault
+        return {"sent": True}
+
+    def kept_pids() -> list[int]:
+        raise Interrupted(reason)
+
+    runner = Runner(
+        catalog(sends), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    # the signal arrives while the runner asks each processor for its kept processes
+    monkeypatch.setattr(runner, "_kept_pids", kept_pids)
+    monkeypatch.setattr("dtqs.worker.runner.kill_descendants", lambda _: None)
+    settlement = runner.attempt(Claimed(uuid7(), "sends", "{}", 1, 5, None, False), light=False)
+    assert settlement.kind is kind
+    assert '"sent":true' in (settlement.value or "") or fault
