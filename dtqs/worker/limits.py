@@ -184,8 +184,9 @@ class AttemptLimits:
         request = self._pending()
         if request is None:
             return
-        if request.reason is not Reason.STOP:
-            # from now on the supervisor kills an attempt that does not end; for a stop it has its own limit
+        if request.reason not in (Reason.STOP, Reason.LEASE):
+            # from now on the supervisor kills an attempt that does not end. For a stop, and for the end of its lease, it
+            # has other limits, which do not blame the task
             self._slot.kill_at(request.at + self._hard)
         raise Interrupted(request.reason)
 

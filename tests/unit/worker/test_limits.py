@@ -12,7 +12,8 @@ import pytest
 
 from dtqs.scoreboard import Scoreboard
 from dtqs.supervisor.spawn import _offer_stacks
-from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason
+from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason, _Request
+from dtqs.worker.own_lease import OwnLease
 from dtqs.worker.process_state import _COMMON, ProcessState
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
@@ -194,3 +195,25 @@ def test_a_mask_set_by_a_light_attempt_does_not_stay_for_the_next(limits: Attemp
     # the time until the next look at the mask
     time.sleep(UNMASK_SECONDS)
     assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT
+
+
+@pytest.mark.parametrize("hard_limit_seconds", [2.0, 5.0])
+def test_an_attempt_that_outlasts_its_lease_is_not_killed_as_one_that_outlasts_its_time(
+    hard_limit_seconds: float,
+) -> None:
+    board, began = Scoreboard(1), time.monotonic()
+    slot = board.slot(0)
+    lease = OwnLease(slot, 30.0)
+    limits = AttemptLimits(slot, hard_limit_seconds, lease)
+    limits.arm(TASK, 3600.0)
+    try:
+        limits._request = _Request(TASK, Reason.LEASE, time.monotonic())
+        with pytest.raises(Interrupted):
+            limits._raise_if_requested()
+        assert board.read(0).kill_at >= began + 3600.0, "the end of the lease has a limit of its own"
+        limits._request = _Request(TASK, Reason.CANCEL, began)
+        with pytest.raises(Interrupted):
+            limits._raise_if_requested()
+        assert board.read(0).kill_at == pytest.approx(began + hard_limit_seconds)
+    finally:
+        limits.disarm()
