@@ -189,7 +189,7 @@ class Beat:
     def _cut_locked(self) -> tuple[list[LogRef], list[Settlement]] | None:
         """Write the finished outcomes and give back the tasks that have not begun. The running task goes on alone."""
         hold = self._parts.hold
-        if hold.rest_locked and not hold.cut:
+        if not hold.cut and (hold.rest_locked or hold.settled):
             hold.begin_part_locked(uuid7())
         if hold.earlier_id is None or hold.lease_id is None or hold.running is None:
             return None
@@ -205,8 +205,19 @@ class Beat:
                 logger.exception("outcome refused", extra=fields)
             hold.earlier = refused(settled, error)
             return None
+        rows = rows or self._landed_locked()
         hold.end_part_locked()
         return rows, settled
+
+    def _landed_locked(self) -> list[LogRef]:
+        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks."""
+        hold = self._parts.hold
+        ids = [one.task_id for one in hold.earlier]
+        landed = self._parts.store.leases.landed(self._parts.identity.worker_id, ids) if ids else []
+        if len(landed) < len(ids):
+            return landed
+        # hints are published for those of the rest that are due
+        return [*landed, *((None, task.task_id, "pending") for task in hold.rest)]
 
     def _beat_when_due(self) -> None:
         if time.monotonic() < self._next_beat_at:

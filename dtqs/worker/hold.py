@@ -28,6 +28,8 @@ class Hold:
         """The previous lease, while it is unknown whether its part was settled (the reply was lost)."""
         self.tasks: Sequence[Claimed] = ()
         self.earlier: list[Settlement] = []
+        self.rest: Sequence[Claimed] = ()
+        """The tasks of the earlier lease that had not begun."""
         self.settled: list[Settlement] = []
         self.running: Claimed | None = None
         self.reported = False
@@ -73,7 +75,7 @@ class Hold:
             self.known.discard(self.lease_id or "")
             self.known.discard(self.earlier_id or "")
             self.lease_id = self.earlier_id = self.running = None
-            self.tasks, self.settled, self.earlier = (), [], []
+            self.tasks, self.settled, self.earlier, self.rest = (), [], [], ()
 
     def log_fields(self) -> naming.Fields:
         """Name the running task, or all tasks of the claim. A processor may log too, also in threads of its own.
@@ -100,10 +102,11 @@ class Hold:
         """Move the running task to the next lease. The settled tasks get finished, the others are given back."""
         self.known.add(next_id)
         self.earlier_id, self.lease_id = self.lease_id, next_id
-        self.earlier, self.settled, self.cut = self.settled, [], True
+        begun = len(self.settled) + (self.running is not None)
+        self.earlier, self.settled, self.rest, self.cut = self.settled, [], self.tasks[begun:], True
         self.tasks = (self.running,) if self.running else ()
 
     def end_part_locked(self) -> None:
         """Forget the earlier lease: its part is settled."""
         self.known.discard(self.earlier_id or "")
-        self.earlier_id, self.earlier = None, []
+        self.earlier_id, self.earlier, self.rest = None, [], ()

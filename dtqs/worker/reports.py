@@ -61,7 +61,14 @@ class WorkerReporter:
                 if self._hold.lease_id is None:
                     raise LeaseLost("none")
                 self._hold.reported = True
-                log_id = self._store.leases.report(self._hold.lease_id, task_id, attempt, event, level, message, data)
+                row = task_id, attempt, event, level, message, data
+                try:
+                    log_id = self._store.leases.report(self._hold.lease_id, *row)
+                except LeaseLost:
+                    if self._hold.earlier_id is None:
+                        raise
+                    # the part that moves the task to another lease has not been committed so far
+                    log_id = self._store.leases.report(self._hold.earlier_id, *row)
         except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
             return

@@ -1,0 +1,116 @@
+"""The cut of a batch that takes long: finished outcomes are written, and tasks that have not begun are given back."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from dtqs.config import LeaseSection
+from dtqs.errors import LeaseLost, StoreUnavailable
+from dtqs.settlement import Kind, Settlement
+from dtqs.store.workers import ProcessTotals
+from dtqs.task import Claimed
+from dtqs.worker.beat import Beat, BeatParts
+from dtqs.worker.finisher import Finisher
+from dtqs.worker.hold import Hold
+from dtqs.worker.reports import WorkerReporter
+
+TASKS = [Claimed(f"t{number}", "echo", "{}", 1, 5, None, True) for number in range(5)]
+
+
+class Worker:
+    """The parts of a worker around a store that a test answers for."""
+
+    def __init__(self) -> None:
+        self.store, self.link, self.totals, self.hold = MagicMock(), MagicMock(), ProcessTotals(), Hold()
+        self.store.leases.landed.return_value = []
+        self.finisher = Finisher("w", self.store, self.link, self.hold, self.totals, lambda: False)
+        parts: list[Any] = [MagicMock() for _ in range(3)]
+        self.beat = Beat(
+            BeatParts(parts[0], self.store, self.link, self.hold, parts[1], self.finisher, self.totals, *parts[1:]),
+            LeaseSection(),
+            0.0,
+            lambda: False,
+        )
+        self.hold.begin("L", TASKS)
+
+    def complete(self, tasks: Sequence[Claimed]) -> None:
+        for task in tasks:
+            assert self.hold.start(task)
+            self.hold.end(Settlement(task.task_id, Kind.COMPLETED, "1"))
+
+    def cut(self) -> None:
+        time.sleep(0.001)  # the clock must move: a moment here is no time
+        self.beat._try(self.beat._give_away_late_work)
+
+    @property
+    def parts(self) -> list[Any]:
+        return list(self.store.leases.finish_part.call_args_list)
+
+
+@pytest.mark.parametrize("slow", range(5))
+def test_the_outcomes_before_a_long_task_are_written_wherever_it_stands(slow: int) -> None:
+    worker = Worker()
+    worker.store.leases.finish_part.side_effect = lambda _, __, ___, settled, ____: [
+        (1, one.task_id, "completed") for one in settled
+    ]
+    worker.complete(TASKS[:slow])
+    worker.hold.start(TASKS[slow])
+    for _ in range(3):
+        worker.cut()
+    (call,) = worker.parts
+    assert [one.task_id for one in call.args[3]] == [task.task_id for task in TASKS[:slow]]
+    assert call.args[4] == [TASKS[slow].task_id]
+    assert worker.totals.completed == slow
+
+
+def test_a_task_alone_in_its_claim_stays_under_its_lease() -> None:
+    worker = Worker()
+    worker.hold.begin("L", TASKS[:1])
+    worker.hold.start(TASKS[0])
+    worker.cut()
+    assert worker.parts == []
+    assert worker.hold.lease_id == "L"
+
+
+def test_a_part_whose_reply_was_lost_is_counted_and_announced_once() -> None:
+    worker = Worker()
+    worker.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
+    worker.store.leases.landed.return_value = [(None, "t0", "completed"), (None, "t1", "completed")]
+    worker.complete(TASKS[:2])
+    worker.hold.start(TASKS[2])
+    for _ in range(3):
+        worker.cut()
+    assert (worker.totals.completed, worker.totals.given_back) == (2, 2)
+    worker.link.publish_events_now.assert_called_once()
+    worker.store.backlog.due.assert_called_once_with(["t3", "t4"])
+
+
+def test_a_part_that_others_have_settled_is_not_counted() -> None:
+    worker = Worker()
+    worker.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
+    worker.complete(TASKS[:2])
+    worker.hold.start(TASKS[2])
+    for _ in range(3):
+        worker.cut()
+    assert (worker.totals.completed, worker.totals.given_back) == (0, 0)
+    worker.link.publish_events_now.assert_not_called()
+
+
+def test_a_report_finds_its_lease_while_the_part_that_moves_it_has_not_landed() -> None:
+    worker = Worker()
+    worker.store.leases.finish_part.side_effect = StoreUnavailable("away")
+    worker.hold.start(TASKS[0])
+    worker.cut()
+    assert worker.hold.lease_id != "L"
+
+    def report(lease_id: str, *_: object) -> int:
+        if lease_id != "L":
+            raise LeaseLost(lease_id)
+        return 7
+
+    worker.store.leases.report.side_effect = report
+    WorkerReporter(worker.store, worker.link, worker.hold, MagicMock()).progress("t0", 1, 0.5, "half")
+    worker.link.publish_events.assert_called_once_with([(7, "t0", "progress")])
