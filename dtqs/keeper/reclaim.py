@@ -7,7 +7,7 @@ Nothing here waits for the broker: a late turn would make the judge forget its o
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from dtqs.tally import death_label
 logger = logging.getLogger(__name__)
 _SLOW_SECONDS = 1.0
 """A read of the heartbeats that takes longer shows that the database delays heartbeats too."""
+_Dead = tuple[str, WorkerDied, str | None, Death | None]
+"""A dead worker, why it is dead, its last heartbeat, and its death, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Reclaim:
         self._known = {death.worker_id: death for death in node.former}
         self._judge = Judge(lease.lease_seconds, lease.heartbeat_seconds / 2)
         self._vouched: frozenset[str] = frozenset()
+        self._failed: frozenset[str] = frozenset()
+        """The workers from which the last turn could not take back."""
 
     def former(self) -> bool:
         """End the leases of this node's workers from before its supervisor started. Raises StoreUnavailable.
@@ -66,8 +70,10 @@ class Reclaim:
         The supervisor holds the node's lock, so they are gone. The marks of the old supervisor tell which task ran;
         without a mark each task of a lease spends its attempt.
         """
-        for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id):
-            self._take_back(worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
+        self._take_back_all(
+            (worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
+            for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id)
+        )
         return False
 
     def turn(self) -> bool:
@@ -83,9 +89,23 @@ class Reclaim:
         except Exception:
             self._judge.reset()
             raise
-        for worker_id, seen in self._judge.dead(now).items():
-            self._take_back(worker_id, WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s"), seen)
+        error = WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s")
+        dead = self._judge.dead(now).items()
+        self._take_back_all((worker_id, error, seen, None) for worker_id, seen in dead)
         return False
+
+    def _take_back_all(self, dead: Iterable[_Dead]) -> None:
+        """Take back from each. One that fails stops no other, and comes last from then on. Raises its error."""
+        failed: dict[str, Exception] = {}
+        for each in sorted(dead, key=lambda each: each[0] in self._failed):
+            try:
+                self._take_back(*each)
+            except Exception as error:  # a row of this worker is locked by somebody, or its lease is damaged
+                logger.warning("take-back failed", extra={"worker_id": each[0], "reason": str(error)})
+                failed[each[0]] = error
+        self._failed = frozenset(failed)
+        for first in failed.values():
+            raise first
 
     def _vouch(self, now: float) -> None:
         """Write the heartbeats of this node's silent workers whose processes live."""
@@ -110,7 +130,8 @@ class Reclaim:
             written = self._store.workers.vouch(silent)
             for worker_id in written:
                 self._node.vouch(worker_id, began + self._lease.lease_seconds)
-            self._judge.note_vouched(written, now)
+            # they hold for as long as the workers were told, also if this process stood still since `now`
+            self._judge.note_vouched(written, time.monotonic())
 
     def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None = None) -> None:
         rows = self._store.leases.reclaim(worker_id, error, death, seen)
