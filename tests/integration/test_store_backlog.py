@@ -4,6 +4,7 @@ import pytest
 
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID, LONG_AGO, Counts
+from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World, confirmed
 
 
@@ -324,3 +325,20 @@ def test_a_look_that_is_full_of_other_tasks_excludes_no_due_task(world: World) -
     assert [count(most, ["image"], chosen=True) for most in (3, 4, 5)] == [1, 1, 1]
     assert [count(most, ["video"], chosen=True) for most in (3, 4, 5)] == [1, 1, 0]
     assert [count(most, ["image"]) for most in (2, 5)] == [2, 3]
+
+
+@pytest.mark.parametrize("due_at", ["0001-01-01T00:00:00Z", "2020-02-03T04:05:06Z"])
+def test_a_task_that_was_due_long_before_its_submit_waits_from_its_submit(world: World, due_at: str) -> None:
+    (past,) = world.submit(due_at=due_at)
+    (now,) = world.submit()
+    (waited,) = world.rows(
+        "SELECT extract(epoch FROM now() - due_at)::float8 BETWEEN 0 AND 60 FROM backlog WHERE task_id = %s", past
+    )
+    assert waited == (True,), "no alarm is about the years before it"
+    for task in (past, now):
+        set_publish(world, task, 1)
+    rows, _, _ = world.store.backlog.relay(LONG_AGO, 10)
+    world.store.backlog.far_out(confirmed(rows))
+    assert wait_of(world, past) == pytest.approx(wait_of(world, now), abs=5), "its hint is published again as usual"
+    assert world.store.leases.claim(world.worker(), uuid7(), [past])[0][0].is_new
+    assert world.value("SELECT due_at FROM tasks WHERE id = %s", past).isoformat()[:4] == due_at[:4]

@@ -2,7 +2,7 @@
 )
 INSERT INTO backlog (task_id, task_type, light, priority, due_at, publish_at, counted_for)
 SELECT
-    id, task_type, light, priority, coalesce(due_at, now()),
+    id, task_type, light, priority, greatest(due_at, now()),
     coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s'),
     CASE WHEN submitted_by = ANY (%(counted)s::text::uuid[]) THEN submitted_by END
 FROM task

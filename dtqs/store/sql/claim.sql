@@ -55,7 +55,7 @@ SELECT
     taken.light,
     greatest(0, (date_part('epoch', now() - taken.due_at) * 1000)::bigint),
     task.origin,
-    taken.due_at = coalesce(task.due_at, task.created_at),
+    taken.due_at = greatest(task.due_at, task.created_at),
     (SELECT logged.id FROM logged WHERE logged.task_id = task.id)
 FROM taken
 CROSS JOIN LATERAL (
