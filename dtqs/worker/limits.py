@@ -185,8 +185,8 @@ class AttemptLimits:
         if request is None:
             return
         if request.reason not in (Reason.STOP, Reason.LEASE):
-            # from now on the supervisor kills an attempt that does not end. For a stop, and for the end of its lease, it
-            # has other limits, which do not blame the task
+            # from now on the supervisor kills an attempt that does not end. For a stop, and for the end of its lease,
+            # it has other limits, which do not blame the task
             self._slot.kill_at(request.at + self._hard)
         raise Interrupted(request.reason)
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.errors import InputRefused, LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
@@ -61,16 +62,18 @@ class WorkerReporter:
                 if self._hold.lease_id is None:
                     raise LeaseLost("none")
                 self._hold.reported = True
-                row = task_id, attempt, event, level, message, data
-                try:
-                    log_id = self._store.leases.report(self._hold.lease_id, *row)
-                except LeaseLost:
-                    if self._hold.earlier_id is None:
-                        raise
-                    # the part that moves the task to another lease has not been committed so far
-                    log_id = self._store.leases.report(self._hold.earlier_id, *row)
+                log_id = self._write_locked(self._hold.lease_id, task_id, attempt, event, level, message, data)
         except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
             return
         with self._limits.interrupts_deferred():
             self._link.publish_events([(log_id, task_id, event)])
+
+    def _write_locked(self, lease_id: str, *row: Any) -> int:
+        try:
+            return self._store.leases.report(lease_id, *row)
+        except LeaseLost:
+            if self._hold.earlier_id is None:
+                raise
+            # the part that moves the task to another lease has not been committed so far
+            return self._store.leases.report(self._hold.earlier_id, *row)

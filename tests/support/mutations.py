@@ -64,8 +64,9 @@ MUTATIONS = [
         ("FOR UPDATE OF waiting", "FOR UPDATE OF waiting SKIP LOCKED"),
         (" HAVING count(*) > 0", ""),
         (" WHERE NOT taken.light", ""),
-        ("taken.due_at = coalesce(", "taken.due_at >= coalesce("),
-        ("coalesce(task.due_at, task.created_at)", "task.created_at"),
+        ("taken.due_at = greatest(", "taken.due_at >= greatest("),
+        ("greatest(task.due_at, task.created_at)", "task.created_at"),
+        ("greatest(task.due_at, task.created_at)", "coalesce(task.due_at, task.created_at)"),
         ("task.attempts + 1, task.max_retries", "task.attempts, task.max_retries"),
         ("'in_progress', task.attempts + 1", "'in_progress', task.attempts"),
         (
@@ -374,6 +375,7 @@ MUTATIONS = [
     *_of("submitted.part.sql", ("coalesce(due_at, now() + delay_seconds * interval '1 s')", "due_at")),
     *_of(
         "accepted.part.sql",
+        ("greatest(due_at, now())", "coalesce(due_at, now())"),
         (
             "coalesce(CASE WHEN due_at > now() THEN due_at END, now() + %(grace)s * interval '1 s')",
             "now() + %(grace)s * interval '1 s'",

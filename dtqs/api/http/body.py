@@ -74,7 +74,7 @@ def require_json(req: falcon.Request) -> None:
 
 
 def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the whole body. `cover` holds room for so many bytes, or raises, before they come.
+    """Return the whole body. `cover` holds room for a number of bytes, or raises, before they come.
 
     Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).
     """

@@ -1,6 +1,6 @@
 """The connections of an API process that wait for a request, and the end of some of them.
 
-With almost all connections in use, each new one ends the one that has waited longest. So silent clients shut nobody out.
+With almost all connections in use, each new one ends the one that has waited longest. Silent clients shut nobody out.
 """
 
 import time
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dtqs.api.server.connection import Connection
 
 _SPARE_PART, _SPARE_MOST = 10, 200
-"""The end of a connection takes a turn of the loop. So many connections stay free for those that come meanwhile."""
+"""The end of a connection takes a turn of the loop. This number of connections stays free for others."""
 
 
 class Waiting:
@@ -63,7 +63,7 @@ class Waiting:
 
 
 class Wait(gevent.Timeout):  # type: ignore[misc]
-    """The wait for a request, at most `seconds` without a byte. An ending server does not wait for an idle connection."""
+    """The wait for a request, at most `seconds` without a byte. An ending server does not wait if it `is_idle`."""
 
     seconds: float
     timer: Any

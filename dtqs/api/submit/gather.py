@@ -141,7 +141,7 @@ class Gather:
             self._waiting.popleft().resolve(StoreUnavailable("waited too long for a commit"))
 
     def _make_room(self, member: _Member) -> None:
-        """Refuse waiting submits of the key that has most of them, for one of a key with less. Raises StoreUnavailable."""
+        """Refuse waiting submits of the key that has most, for one of a key with less. Raises StoreUnavailable."""
         while not self._waiting.has_room(member):
             greediest = self._waiting.greediest_before(member)
             if greediest is None:
