@@ -205,19 +205,9 @@ class Beat:
                 logger.exception("outcome refused", extra=fields)
             hold.earlier = refused(settled, error)
             return None
-        rows = rows or self._landed_locked()
+        rows = rows or self._parts.finisher.landed_part_locked()
         hold.end_part_locked()
         return rows, settled
-
-    def _landed_locked(self) -> list[LogRef]:
-        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks."""
-        hold = self._parts.hold
-        ids = [one.task_id for one in hold.earlier]
-        landed = self._parts.store.leases.landed(self._parts.identity.worker_id, ids) if ids else []
-        if len(landed) < len(ids):
-            return landed
-        # hints are published for those of the rest that are due
-        return [*landed, *((None, task.task_id, "pending") for task in hold.rest)]
 
     def _beat_when_due(self) -> None:
         if time.monotonic() < self._next_beat_at:

@@ -172,6 +172,15 @@ class Finisher:
         rows, outcomes = self._store.leases.complete_few(lease_id, settled)
         return rows, outcomes if sum(len(one.encode()) for one in outcomes) <= _CARRIED_BYTES else []
 
+    def landed_part_locked(self) -> list[LogRef]:
+        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks."""
+        ids = [one.task_id for one in self._hold.earlier]
+        landed = self._store.leases.landed(self._worker_id, ids) if ids else []
+        if len(landed) < len(ids):
+            return landed
+        # hints are published for those of the rest that are due
+        return [*landed, *((None, task.task_id, "pending") for task in self._hold.rest)]
+
     def _landed(self, task_ids: Sequence[str]) -> list[LogRef]:
         """Look into the rows of the tasks, because the lease is gone.
 

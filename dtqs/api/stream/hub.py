@@ -90,8 +90,8 @@ class Hub:
         """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
         news: list[str] = []
         for event in events:
-            # The claim of a light task writes no log row, so there is nothing to read. An outcome lacks the id of its row
-            # if the reply to its commit was lost.
+            # The claim of a light task writes no log row, so there is nothing to read. An outcome lacks the id of its
+            # row if the reply to its commit was lost.
             if event.log_id is None and event.event not in OUTCOMES:
                 continue
             if event.outcome is not None and self._finish_all(event.outcome):
