@@ -5,18 +5,24 @@ With almost all connections in use, each new one ends the one that has waited lo
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import gevent
-
-if TYPE_CHECKING:
-    from dtqs.api.server.connection import Connection
 
 _SPARE_PART, _SPARE_MOST = 10, 200
 """The end of a connection takes a turn of the loop. This number of connections stays free for others."""
 
 
-class Waiting:
+class WaitingConnection(Protocol):
+    """A connection, as far as a wait changes it (connection.py)."""
+
+    wait: "Wait | None"
+    has_begun: bool
+    head_bytes: int
+    body_bytes: int
+
+
+class RequestWaits:
     """The waits for requests in one process, the longest first. `most` is the limit of open connections."""
 
     def __init__(self, seconds: Callable[[], float], most: int) -> None:
@@ -68,7 +74,7 @@ class Wait(gevent.Timeout):  # type: ignore[misc]
     seconds: float
     timer: Any
 
-    def __init__(self, connection: "Connection", seconds: float, waiting: Waiting, is_idle: bool) -> None:
+    def __init__(self, connection: WaitingConnection, seconds: float, waiting: RequestWaits, is_idle: bool) -> None:
         super().__init__(seconds, False)
         self._connection, self._waiting, self.is_idle, self.greenlet = connection, waiting, is_idle, gevent.getcurrent()
         self._until: float | None = None

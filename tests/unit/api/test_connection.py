@@ -13,7 +13,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
-from dtqs.api.server.waiting import Waiting
+from dtqs.api.server.waiting import RequestWaits
 from dtqs.api.server.worker import ApiWorker
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -178,7 +178,7 @@ FEW = 10
 
 @pytest.mark.parametrize("begin", [b"", GET[:5]])
 def test_clients_that_only_wait_shut_nobody_out(worker: ApiWorker, connect: Connect, begin: bytes) -> None:
-    worker._waiting = Waiting(worker._waiting.seconds, FEW)
+    worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
     waiting = [connect(begin) for _ in range(3 * FEW)]
     while len(worker._waiting.silent) + len(worker._waiting.heads) + worker._waiting._open < 2 * (FEW - 1):
         gevent.sleep(0.001)
@@ -197,7 +197,7 @@ def rest_within(connection: Any, seconds: float) -> bytes | None:
 
 
 def test_a_request_that_is_served_is_not_ended_for_another_connection(worker: ApiWorker, connect: Connect) -> None:
-    worker._waiting = Waiting(worker._waiting.seconds, FEW)
+    worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
     reading = [connect(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx") for _ in range(FEW)]
     while worker._waiting._open < FEW or worker._waiting.silent or worker._waiting.heads:
         gevent.sleep(0.001)
