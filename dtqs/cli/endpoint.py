@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dtqs.cli.options import no_configuration
-from dtqs.client.calls import KEY, URL, checked_url, is_local
+from dtqs.client.calls import KEY, URL
+from dtqs.client.urls import checked_url, is_local
 from dtqs.config_file import sets_nothing, why_distrusted
 from dtqs.errors import ConfigError, NotFound
 

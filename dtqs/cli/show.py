@@ -9,6 +9,7 @@ from dtqs.amounts import size, to_the_second
 from dtqs.cli.cells import cell_text
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import painted, print_json, print_table
+from dtqs.client.urls import shown_url
 from dtqs.log import visible
 from dtqs.masking import masked, masked_text
 
@@ -73,7 +74,7 @@ def location(uri: str, endpoint: Endpoint) -> str:
     if scheme != "upload":
         return uri
     path = endpoint.path_of(file_id)
-    return str(path) if path else f"{endpoint.url}/files/{file_id}"
+    return str(path) if path else f"{shown_url(endpoint.url)}/files/{file_id}"
 
 
 def error_text(error: Any) -> str:

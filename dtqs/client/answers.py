@@ -9,6 +9,7 @@ import orjson
 
 from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer
+from dtqs.client.urls import shown_url
 from dtqs.client.values import Json, Submitted, Task
 
 BODY_BYTES_LIMIT = 1 << 20
@@ -75,8 +76,8 @@ def foreign(response: httpx.Response, found: str) -> ForeignAnswer:
 
 
 def _place(response: httpx.Response) -> str:
-    """Return the URL of the request. The query of a stream may hold a ticket."""
-    return str(response.request.url.copy_with(query=None))
+    """Return the URL of the request for messages. The query of a stream may hold a ticket."""
+    return shown_url(str(response.request.url.copy_with(query=None)))
 
 
 def _direction(response: httpx.Response) -> str:

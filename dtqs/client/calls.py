@@ -1,19 +1,15 @@
 """HTTP calls to the API. Safe requests are retried for some seconds; refusals become the client's errors."""
 
-import ipaddress
 import json
 import math
 import os
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import orjson
 
@@ -21,6 +17,7 @@ from dtqs import __version__
 from dtqs.bare_httpx import httpx
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
+from dtqs.client.urls import checked_url, is_local, shown_url, trust_for
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError, RequestError
@@ -49,37 +46,6 @@ URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 T = TypeVar("T")
 
 
-def is_local(url: str) -> bool:
-    """Return whether a URL names a loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def trust_for(url: str) -> ssl.SSLContext | bool:
-    """Return what `verify` of httpx gets for a URL. Plain HTTP needs no certificates, and to read them takes 90 ms."""
-    if urlsplit(url).scheme == "https" or (not is_local(url) and getproxies()):
-        return True
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it trusts nobody
-
-
-def checked_url(url: str, name: str) -> str:
-    """Return a URL without its trailing slash. Raises ConfigError, which names the source of the URL."""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        # the checks of httpx, and of the resolver's own form of the name: both would fail at the first request
-        found = httpx.URL(url)
-        valid = valid and bool(found.host and found.raw_host.decode().encode("idna"))
-    except (ValueError, httpx.InvalidURL):
-        valid = False
-    if not valid:
-        raise ConfigError([f"{name} = {url!r}: allowed: http://HOST:PORT or https://HOST"])
-    return url.rstrip("/")
-
-
 def checked_key(key: str, name: str) -> str:
     """Check that a header can carry the key. Raises ConfigError, which does not contain the key."""
     if not (key.isascii() and key.isprintable()):
@@ -106,7 +72,7 @@ class Calls:
     """Requests to one API server, as JSON. Errors name `origin` as the source of the URL. Threads may share it."""
 
     def __init__(self, url: str, key: str | None, origin: str, retry_seconds: float) -> None:
-        self.url = url
+        self.url, self._shown = url, shown_url(url)
         self._origin, self._retry_seconds, self._keyless = origin, retry_seconds, not key
         headers = {"User-Agent": f"dtqs/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._client = httpx.Client(
@@ -248,10 +214,12 @@ class Calls:
         try:
             return call()
         except httpx.ReadTimeout as error:
-            raise ApiUnavailable(f"the API at {self.url} ({self._origin}) does not answer{self._reason()}") from error
+            raise ApiUnavailable(
+                f"the API at {self._shown} ({self._origin}) does not answer{self._reason()}"
+            ) from error
         except httpx.RequestError as error:
             raise ApiUnavailable(
-                f"the API at {self.url} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
+                f"the API at {self._shown} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
             ) from error
         except ApiRefusal as error:
             if error.status == HTTPStatus.UNAUTHORIZED and self._keyless:
@@ -270,7 +238,7 @@ class Calls:
 
     def _no_key(self) -> str:
         return (
-            f"no key was sent to {self.url} ({self._origin}): {KEY} is not set in the environment; "
+            f"no key was sent to {self._shown} ({self._origin}): {KEY} is not set in the environment; "
             "`. client.env` sets it for the shell only: export it"
         )
 

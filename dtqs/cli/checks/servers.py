@@ -13,7 +13,7 @@ from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import is_quorum
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
-from dtqs.client.calls import is_local, trust_for
+from dtqs.client.urls import is_local, shown_url, trust_for
 from dtqs.config import Config
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
@@ -87,6 +87,7 @@ def _queue(kind: str, name: str, look: QueueLook | None, standstill: str | None,
 
 def api(endpoint: Endpoint) -> Iterator[Check]:
     """Check that the API is ready. A failure is a warning, since a node may run workers alone."""
+    shown = shown_url(endpoint.url)
     try:
         answer = httpx.get(
             f"{endpoint.url}/readyz",
@@ -95,16 +96,16 @@ def api(endpoint: Endpoint) -> Iterator[Check]:
             verify=trust_for(endpoint.url),
         )
     except httpx.HTTPError as error:
-        found = f"{endpoint.url}: {error or type(error).__name__}"
+        found = f"{shown}: {error or type(error).__name__}"
         yield Check("API", WARNING, found, "if it should run here: dtqs api, or dtqs up")
         return
     if answer.status_code == 200 and _is_ours(answer):
-        yield Check("API", OK, f"{endpoint.url} is ready")
+        yield Check("API", OK, f"{shown} is ready")
     elif answer.status_code < 400:
-        found = f"{endpoint.url} answers {answer.status_code}, but not as the API does"
+        found = f"{shown} answers {answer.status_code}, but not as the API does"
         yield Check("API", WARNING, found, f"is this its URL ({endpoint.origin}), or does a proxy answer in its place?")
     else:
-        yield Check("API", WARNING, f"{endpoint.url} answers {answer.status_code}{_reason(answer)}", "see its log")
+        yield Check("API", WARNING, f"{shown} answers {answer.status_code}{_reason(answer)}", "see its log")
 
 
 def _is_ours(answer: httpx.Response) -> bool:

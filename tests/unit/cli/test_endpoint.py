@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.cli.endpoint import client_env, find_endpoint
-from dtqs.client.calls import is_local
+from dtqs.client.urls import is_local
 from dtqs.errors import ConfigError
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dtqs.client import Client, Submission
-from dtqs.client.calls import trust_for
+from dtqs.client.errors import ApiUnavailable
+from dtqs.client.urls import trust_for
 from dtqs.errors import ConfigError
 
 DRIVERS = ("psycopg", "pika", "PIL", "falcon", "gevent", "pydantic")
@@ -95,3 +96,18 @@ def test_certificates_are_read_only_where_they_may_be_needed(monkeypatch: pytest
     monkeypatch.setenv("HTTP_PROXY", "https://proxy.example")
     assert trust_for("http://dtqs.example:8080") is True
     assert trust_for("http://localhost:8080") is not True, "no proxy reaches this machine's loopback"
+
+
+def test_messages_show_no_password_of_the_url() -> None:
+    url = "http://ada:secret@127.0.0.1:1"
+    with (
+        Client(url, again_seconds=0) as client,
+        pytest.raises(ApiUnavailable, match=r"http://127\.0\.0\.1:1 ") as found,
+    ):
+        client.task("01929f3a-0000-7000-8000-000000000001")
+    assert "secret" not in str(found.value)
+    assert "ada" not in str(found.value)
+    with pytest.raises(ConfigError) as wrong:
+        Client("http://ada:secret@127.0.0.1:0/a@b")
+    assert "secret" not in str(wrong.value)
+    assert "127.0.0.1:0/a@b" in str(wrong.value)
