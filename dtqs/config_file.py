@@ -22,7 +22,8 @@ def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -
     named = explicit or environ.get("DTQS_CONFIG")
     if named:
         return Path(named)
-    return next((Path(place) for place in PLACES if Path(place).is_file() and not why_distrusted(Path(place))), None)
+    # os.path.isfile: Path.is_file fails in a folder that this user may not enter
+    return next((Path(place) for place in PLACES if os.path.isfile(place) and not why_distrusted(Path(place))), None)
 
 
 def why_distrusted(path: Path) -> str | None:
@@ -64,4 +65,4 @@ def list_places() -> str:
 
 
 def _why_not(path: Path) -> str | None:
-    return why_distrusted(path) if path.is_file() else None
+    return why_distrusted(path) if os.path.isfile(path) else None

@@ -104,14 +104,21 @@ def _all_checks() -> Iterator[Check]:
     yield from machine.signing(config)
 
 
+def _api() -> Iterator[Check]:
+    try:
+        endpoint = find_endpoint(configuration_path())
+    except ConfigError as error:
+        yield Check("API", WARNING, "; ".join(error.problems), "commands over the API need its address")
+        return
+    yield from servers.api(endpoint)
+
+
 def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
     """Check PostgreSQL, RabbitMQ and API. If the sandbox is stopped, its start is the advice for each of them."""
     sandbox = servers.sandbox(config.path)
     if sandbox:
         yield sandbox
-    for check in itertools.chain(
-        postgresql(config, task_types), servers.rabbitmq(config), servers.api(find_endpoint(configuration_path()))
-    ):
+    for check in itertools.chain(postgresql(config, task_types), servers.rabbitmq(config), _api()):
         yield (
             replace(check, advice=sandbox.advice)
             if sandbox and sandbox.state == FAILED and check.state != OK

@@ -94,14 +94,20 @@ def _listening(path: Path | None, environ: Mapping[str, str]) -> str:
 
 
 def client_env(path: Path) -> dict[str, str]:
-    """Read the NAME=VALUE lines of a shell file. A missing file has none."""
+    """Read the NAME=VALUE lines of a shell file. A missing file has none. Raises ConfigError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not UTF-8 text; write NAME=VALUE lines"]) from error
     values = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name, separator, text = line.strip().removeprefix("export ").partition("=")
         if separator and not name.startswith("#"):
-            values[name.strip()] = "".join(shlex.split(text, comments=True))
+            try:
+                values[name.strip()] = "".join(shlex.split(text, comments=True))
+            except ValueError as error:
+                # without the value, which may be a key
+                raise ConfigError([f"{path}, line {number}: a quotation mark or an escape is not closed"]) from error
     return values

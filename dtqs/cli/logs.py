@@ -1,9 +1,11 @@
 """The command `logs`: the log of one task from the API, or the newest rows of all tasks from the database."""
 
+import math
 import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dtqs.cli.options import json_option
 from dtqs.cli.output import json_text
@@ -23,7 +25,7 @@ ENTRIES_LIMIT = 1000
     "-f",
     "following",
     is_flag=True,
-    help="Print new rows too: until the task ends, or until Ctrl-C without ID.",
+    help="Print new rows too: until the task ends, or without ID until Ctrl-C or for --wait-seconds, if given.",
 )
 @click.option("--level", type=click.Choice(LEVELS), help="Only rows of this level or above.")
 @click.option(
@@ -62,7 +64,8 @@ def logs(
         # loads the drivers of both servers; the log of one task does not need them
         from dtqs.cli.all_logs import print_entries
 
-        print_entries(following, level, search, limit, Deadline(wait_seconds), as_json)
+        is_given = click.get_current_context().get_parameter_source("wait_seconds") is not ParameterSource.DEFAULT
+        print_entries(following, level, search, limit, Deadline(wait_seconds if is_given else math.inf), as_json)
         return
     with opened_api() as api:
         for row in api.client.logs(task_id, following=following, wait_seconds=wait_seconds):

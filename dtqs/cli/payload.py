@@ -17,6 +17,8 @@ from dtqs.json_value import DEPTH_LIMIT, is_carried
 LIST_LIMIT = 10_000
 """Most entries of a list that is built from keys such as outputs.0.width."""
 
+_DIGITS_LIMIT = 4300
+"""Most digits of a whole number that Python converts."""
 LEVELS_LIMIT = DEPTH_LIMIT - 1
 """The body of the submit is one more level."""
 
@@ -64,7 +66,7 @@ def _json(text: str, shown: str) -> Any:
 def _parsed(text: str) -> Any:
     """Read JSON. Raises ValueError, and PayloadError for JSON that the API cannot take."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_number)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_number, parse_int=_integer)
     except RecursionError as error:
         raise PayloadError(f"{text[:60]!r}: JSON nested too deep; at most {LEVELS_LIMIT} levels are allowed") from error
 
@@ -73,6 +75,14 @@ def _number(text: str) -> float:
     if not is_carried(text):
         raise PayloadError(f"{text[:60]}: a 64-bit float cannot hold this number; to send it as text: KEY='\"TEXT\"'")
     return float(text)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS_LIMIT:
+        raise PayloadError(
+            f"{text[:60]}…: a number may have {_DIGITS_LIMIT} digits; to send it as text: KEY='\"TEXT\"'"
+        )
+    return int(text)
 
 
 def _is_deep(payload: Any) -> bool:
@@ -97,6 +107,8 @@ def _put(payload: Any, pair: str) -> Any:
         raise PayloadError(f"{pair[:60]!r}: allowed: KEY=VALUE, KEY=@FILE, a JSON object, or @FILE with a JSON object")
     payload = {} if payload is None else payload
     container, steps = payload, [step.replace("\\.", ".") for step in re.split(r"(?<!\\)\.", key)]
+    if "" in steps:
+        raise PayloadError(f"{key}: a part of this key is empty; allowed: NAME=VALUE and NAME.NAME=VALUE")
     for step, following in pairwise(steps):
         container = _enter(container, step, [] if following.isdecimal() else {}, key)
     _enter(container, steps[-1], value(text), key, last=True)
@@ -112,7 +124,7 @@ def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) 
         if last and step in container:
             raise PayloadError(f"{key}: given twice")
         return container.setdefault(step, fresh)
-    if isinstance(container, list) and step.isdecimal() and int(step) <= min(len(container), LIST_LIMIT):
+    if isinstance(container, list) and _is_index(step) and int(step) <= min(len(container), LIST_LIMIT):
         if int(step) == len(container):
             container.append(fresh)
         elif last:
@@ -121,6 +133,11 @@ def _enter(container: Any, step: str, fresh: Any, key: str, last: bool = False) 
     if isinstance(container, list):
         raise PayloadError(f"{key}: {step} is not an index of its list; allowed: a number from 0 to {len(container)}")
     raise PayloadError(f"{key}: a part of this key already has a value that is not an object or a list")
+
+
+def _is_index(step: str) -> bool:
+    # Python converts no text of more than 4,300 digits
+    return step.isdecimal() and len(step) <= len(str(LIST_LIMIT))
 
 
 def value(text: str) -> Any:

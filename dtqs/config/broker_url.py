@@ -27,8 +27,8 @@ def host_urls(url: str) -> tuple[str, ...]:
         raise ValueError("characters such as / ? # @ in user and password must be escaped: %2F %3F %23 %40")
     if at and not all(user.partition(":")[::2]):
         raise ValueError("user and password need each other: user:password@host")
-    for host in hosts.split(","):
-        _check_host(host)
+    for number, host in enumerate(hosts.split(","), 1):
+        _check_host(host, number, has_user=bool(at))
     query = parse_qsl(parts.query, keep_blank_values=True)
     for name, value in query:
         if name not in _QUERY:
@@ -41,14 +41,17 @@ def host_urls(url: str) -> tuple[str, ...]:
     )
 
 
-def _check_host(host: str) -> None:
+def _check_host(host: str, number: int, has_user: bool) -> None:
+    """Check one host. Without a user before it, the text may be a user and a password: no message quotes it."""
     match = _HOST.fullmatch(host)
     if not match:
-        raise ValueError(f"{host!r:.80} is not a host, and not host:port; several are written host:port,host:port")
+        shown = f"{host!r:.80}" if has_user else f"host {number}"
+        raise ValueError(f"{shown} is not a host, and not host:port; several are written host:port,host:port")
     if not is_host_name(match[1]):
         raise ValueError(f"{match[1]!r:.80}: {HOST_FAULT}")
     if match[2] and not 1 <= int(match[2]) <= 65535:
-        raise ValueError(f"port {match[2]} of host {match[1]} is not within 1 to 65535")
+        shown = f"port {match[2]} of host {match[1]}" if has_user else f"the port of host {number}"
+        raise ValueError(f"{shown} is not within 1 to 65535")
 
 
 def tls(url: str) -> ssl.SSLContext | None:

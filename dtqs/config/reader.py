@@ -195,7 +195,9 @@ def _overlay(
             continue
         entries = raw.setdefault(section, {})
         # a secret by value in the environment replaces a secret file of the INI file, and the reverse
-        entries.pop(f"{key}_file" if not key.endswith("_file") else key.removesuffix("_file"), None)
+        twin = f"{key}_file" if not key.endswith("_file") else key.removesuffix("_file")
+        if twin in entries and not entries[twin].where.startswith("environment "):
+            del entries[twin]
         entries[key] = Entry(text, f"environment {name}")
     return raw
 

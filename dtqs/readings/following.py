@@ -25,10 +25,11 @@ class Following:
         """Return the newest rows, at most `limit`. Raises StoreUnavailable."""
         _, now = self._reader.log_ids(0.0, 0.0, self._level, self._search)
         self._since = now - LATE_SECONDS
+        # before the rows: an older row that commits between the two readings is new later
+        ids, _ = self._reader.log_ids(self._since, SPAN_SECONDS, self._level, self._search)
         newest = self._reader.newest_logs(limit, self._level, None, self._search)
         last = newest[-1].log_id if newest else 0
-        ids, _ = self._reader.log_ids(self._since, SPAN_SECONDS, self._level, self._search)
-        self._seen = {log_id for log_id in ids if log_id <= last}
+        self._seen = {log_id for log_id in ids if log_id <= last} | {row.log_id for row in newest}
         return newest
 
     def new(self) -> Iterator[SystemLogRow]:

@@ -58,3 +58,11 @@ def test_all_hosts_are_shown_and_no_password() -> None:
     assert shown.endswith("@one:1,two:2/v")
     assert "secret" not in shown
     assert "secret" not in mask_connection_string("amqp://u:se/secret")
+
+
+@pytest.mark.parametrize("url", ["amqp://dtqs:secret1/dtqs", "amqp://dtqs:99999/dtqs", "amqp://a,dtqs:secret1/x"])
+def test_a_password_without_its_host_is_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match=r"host [12]") as found:
+        host_urls(url)
+    assert "secret1" not in str(found.value)
+    assert "99999" not in str(found.value)

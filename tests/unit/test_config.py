@@ -349,3 +349,14 @@ def test_a_file_of_the_current_folder_that_others_may_have_written_is_not_read(
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert find(None, {}) in (None, Path("/etc/dtqs/dtqs.ini"))
     assert "var belongs to another user" in list_places()
+
+
+@pytest.mark.parametrize("name", ["DTQS_POSTGRESQL_DSN", "DTQS_RABBITMQ_URL", "DTQS_API_SECRET"])
+def test_a_secret_and_its_file_in_the_environment_exclude_each_other(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text("postgresql://one" if "DSN" in name else "amqp://one" if "URL" in name else "x" * 40)
+    value = file.read_text()
+    with pytest.raises(ConfigError, match="_file"):
+        load(None, {name: value, f"{name}_FILE": str(file)})
+    load(None, {name: value})
+    load(None, {f"{name}_FILE": str(file)})

@@ -1,9 +1,12 @@
 """The API that a command talks to, and the key that it shows there."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from dtqs import config_file
 from dtqs.cli.endpoint import client_env, find_endpoint
 from dtqs.client.urls import is_local
 from dtqs.errors import ConfigError
@@ -91,3 +94,23 @@ def test_a_client_env_that_others_may_have_written_is_not_read(ini: Path, monkey
 
 def test_a_missing_client_env_gives_nothing(tmp_path: Path) -> None:
     assert client_env(tmp_path / "client.env") == {}
+
+
+@pytest.mark.parametrize("text", [b"DTQS_API_KEY='secret", b"A=1\nDTQS_API_KEY=secret\\", b"DTQS_API_KEY=\xff"])
+def test_a_client_env_that_cannot_be_read_is_named_without_its_values(ini: Path, text: bytes) -> None:
+    (ini.parent / "client.env").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"client\.env") as found:
+        find_endpoint(ini, {})
+    assert "secret" not in str(found.value)
+
+
+def test_a_place_that_may_not_be_entered_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "dtqs.ini"
+    monkeypatch.setattr(config_file, "PLACES", (str(place),))
+
+    def refused(path: object, *_: object, **__: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert config_file.find(environ={}) is None
+    assert config_file.list_places() == str(place)

@@ -1,5 +1,6 @@
 """Faults around a command: each is reported in words or, if nobody reads, not at all. None prints a traceback."""
 
+import json
 import os
 import signal
 import subprocess
@@ -97,3 +98,12 @@ def test_an_unknown_terminal_is_reported_in_words(name: str) -> None:
         ended.stderr
         == f"TERM={name}: the console cannot draw on this type of terminal; try: TERM=xterm-256color dtqs console\n"
     )
+
+
+def test_the_doctor_checks_the_rest_if_the_address_of_the_api_is_wrong() -> None:
+    nowhere = {"DTQS_POSTGRESQL_DSN": "postgresql://127.0.0.1:9/x", "DTQS_RABBITMQ_URL": "amqp://127.0.0.1:9/"}
+    done = run("doctor", "--json", environment={"DTQS_URL": "garbage", **nowhere})
+    checks = {check["part"]: check for check in json.loads(done.stdout or b"{}")["checks"]}
+    assert checks["API"]["state"] == "warning"
+    assert "DTQS_URL = 'garbage'" in checks["API"]["found"]
+    assert {"PostgreSQL", "RabbitMQ"} <= set(checks)

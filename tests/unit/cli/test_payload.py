@@ -122,3 +122,19 @@ def test_a_payload_may_have_as_many_levels_as_the_api_takes() -> None:
     assert resolve(payload, str) == payload
     with pytest.raises(PayloadError, match="at most 249 levels"):
         made("a=" + "[" * 249 + "]" * 249)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (("a.0=1", f"a.{'9' * 5000}=2"), "is not an index of its list"),
+        ((f"a={'9' * 4301}",), "a number may have 4300 digits"),
+        (("a.=1",), "a part of this key is empty"),
+        ((".a=1",), "a part of this key is empty"),
+        (("a..b=1",), "a part of this key is empty"),
+    ],
+)
+def test_keys_and_numbers_that_no_payload_takes_are_refused(pairs: tuple[str, ...], told: str) -> None:
+    with pytest.raises(PayloadError, match=told):
+        made(*pairs)
+    assert made(f"a={'9' * 4300}") == {"a": int("9" * 4300)}
