@@ -251,3 +251,18 @@ def test_a_key_that_fills_the_queue_gives_room_to_others_up_to_an_equal_share(
     line.release(*(greenlet for _, greenlet in kept))
     assert all(greenlet.successful() for _, greenlet in kept)
     assert are_stored(line, *(task_id for task_id, _ in kept))
+
+
+def test_nobody_loses_its_place_for_a_submit_that_has_no_room_all_the_same(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "WAITING_BYTES", 600)
+    keys = line.world.store.api_keys
+    some = [keys.create(f"key {number}", ("submit",))[0] for number in range(7)]
+    line.gate.clear()
+    waiting = [line.submit('"' + "x" * 98 + '"', key) for key in some]
+    _, large = line.submit('"' + "x" * 298 + '"', keys.create("large", ("submit",))[0])
+    large.join(5)
+    assert isinstance(large.exception, StoreUnavailable)
+    line.release(*(greenlet for _, greenlet in waiting))
+    assert all(greenlet.successful() for _, greenlet in waiting)

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import falcon
@@ -35,6 +36,23 @@ def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
     connection = environ.get(_SOCKET)
     if connection is not None:
         connection.settimeout(seconds)
+
+
+@contextmanager
+def endable(connection: Any) -> Iterator[None]:
+    """During the block others may end the reading from this connection, if connections become few.
+
+    It is for bodies that come without an API key, or after a refusal.
+    """
+    waits = getattr(connection, "waits", None)
+    if waits is None:
+        yield
+        return
+    waits.rests[connection] = None
+    try:
+        yield
+    finally:
+        waits.rests.pop(connection, None)
 
 
 def is_mostly_framing(wire_bytes: int, body_bytes: int) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 import gevent
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 
-from dtqs.api.http.body import READ_BYTES, is_mostly_framing
+from dtqs.api.http.body import READ_BYTES, endable, is_mostly_framing
 from dtqs.api.server.gunicorn_private import swap_must_close
 from dtqs.api.server.sending import Sender
-from dtqs.api.server.waiting import Wait
+from dtqs.api.server.waiting import RequestWaits, Wait
 
 _PLAIN_BYTES = 16 << 10
 """A plain request that comes in one piece is read at once up to this size."""
@@ -53,6 +53,7 @@ class Connection:
         self.answered = False
         """Set after the first wait for a request."""
         self.wait: Wait | None = None
+        self.waits: RequestWaits | None = None
         self.has_begun = False
         """Set when a part of the next head has come."""
         self.head_bytes = 0
@@ -174,7 +175,8 @@ class Joining:
 def take_rest(body: Any, connection: Connection) -> bool:
     """Read the rest of a body, so that the next head comes next. Return whether the body has ended."""
     begin, taken = connection.body_bytes, 0
-    with suppress(OSError, ParseException), gevent.Timeout(_LINGER_SECONDS, False):
+    connection.settimeout(_LINGER_IDLE_SECONDS)
+    with endable(connection), suppress(OSError, ParseException), gevent.Timeout(_LINGER_SECONDS, False):
         while piece := body.read(1 << 13):
             taken += len(piece)
             if taken >= _LINGER_BYTES or is_mostly_framing(connection.body_bytes - begin, taken):
@@ -186,7 +188,7 @@ def take_rest(body: Any, connection: Connection) -> bool:
 def linger(connection: Any) -> None:
     """End our side, then read what the client still sends: closing with unread bytes resets it, and loses the reply."""
     until, left = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
-    with suppress(OSError):
+    with endable(connection), suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
         connection.settimeout(_LINGER_IDLE_SECONDS)
         while left > 0 and time.monotonic() < until and (piece := connection.recv(1 << 16)):

@@ -3,8 +3,10 @@
 With almost all connections in use, each new one ends the one that has waited longest. Silent clients shut nobody out.
 """
 
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import gevent
@@ -32,6 +34,8 @@ class RequestWaits:
         """New connections, and idle ones: they have had an answer."""
         self.heads: dict[Wait, None] = {}
         """Connections that have sent a part of a head."""
+        self.rests: dict[Any, None] = {}
+        """Connections with a body that comes without an API key, or after a refusal (`endable` of body.py)."""
         self._ending: set[Wait] = set()
         self._open, self._enough = 0, most - min(_SPARE_MOST, max(1, most // _SPARE_PART))
 
@@ -39,10 +43,20 @@ class RequestWaits:
         """Count a new connection. If few are left, end the one that has waited longest for a request."""
         self._open += 1
         if self._open > self._enough:
-            longest = next(iter(self.silent), None) or next(iter(self.heads), None)
-            if longest is not None:
-                self.forget(longest)
-                self._end(longest)
+            self._end_longest()
+
+    def _end_longest(self) -> None:
+        longest = next(iter(self.silent), None)
+        if longest is None and self.rests:
+            rest = next(iter(self.rests))
+            del self.rests[rest]
+            with suppress(OSError):
+                rest.shutdown(socket.SHUT_RD)  # its reading ends; an answer is still sent
+            return
+        longest = longest or next(iter(self.heads), None)
+        if longest is not None:
+            self.forget(longest)
+            self._end(longest)
 
     def closed(self) -> None:
         self._open -= 1

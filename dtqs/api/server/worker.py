@@ -68,6 +68,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         connection = gevent.getcurrent().connection = Connection(client, self.head_seconds)
         if template := self._plain.template(connection, listener.getsockname(), addr):
             connection.plain = functools.partial(self._serve_plain, connection, template)
+        connection.waits = self._waiting
         self._waiting.opened()
         try:
             super().handle(listener, connection, addr)
@@ -106,6 +107,8 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
             send_answer(connection, response, self.wsgi(environ, response.start_response))
         except (OSError, StopIteration):
             raise
+        except gevent.GreenletExit:  # the process ends, and has waited long enough for this answer
+            raise StopIteration from None
         except (Exception, SystemExit) as error:
             if response.has_begun:  # a second head would be read as a part of the body
                 self.log.exception("Error handling request")
@@ -144,6 +147,8 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a malformed request, or a failed application, with a problem document."""
+        if isinstance(exc, gevent.GreenletExit):
+            return  # the process ends: a second answer would be read as a part of the first
         given = next((value for name, value in getattr(req, "headers", ()) if name == "X-REQUEST-ID"), None)
         self._tell_error(given, client, addr[0] if addr else "", exc)
 

@@ -142,12 +142,17 @@ class Gather:
 
     def _make_room(self, member: _Member) -> None:
         """Refuse waiting submits of the key that has most, for one of a key with less. Raises StoreUnavailable."""
+        gone: list[_Member] = []
         while not self._waiting.has_room(member):
             greediest = self._waiting.greediest_before(member)
             if greediest is None:
+                for other in reversed(gone):  # their end would not help this one
+                    self._waiting.append(other)
                 raise _too_many()
             self._waiting.remove(greediest)
-            greediest.resolve(_too_many())
+            gone.append(greediest)
+        for other in gone:
+            other.resolve(_too_many())
 
     def _wait(self, member: _Member) -> None:
         try:

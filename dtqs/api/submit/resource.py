@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 
 import falcon
 import orjson
-from gevent.lock import BoundedSemaphore
 
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
@@ -16,11 +15,12 @@ from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, SubmittedBody
-from dtqs.api.submit.gather import Gather
+from dtqs.api.submit.gather import WAITING_BYTES, Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.intake import Intake
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import Links
+from dtqs.api.submit.turns import Turns
 from dtqs.errors import Invalid, Problem, StoreUnavailable, TooManyRequests
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import IdempotencyKey, Tasks
@@ -45,7 +45,12 @@ class Submit:
         self._tasks, self._reads, self._room, self._following = tasks, reads, room, following
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
         self._bodies = BodyRoom(max_body_bytes)
-        self._turns, self._patience_seconds = BoundedSemaphore(arrays_at_once), patience_seconds
+        self._turns = Turns(
+            patience_seconds,
+            WAITING_BYTES,
+            arrays_at_once,
+            lambda: StoreUnavailable("too many arrays wait to be stored"),
+        )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "submit")
@@ -114,29 +119,23 @@ class Submit:
         """Store an array, or tasks under an idempotency key, in a commit of their own: all or none."""
         if key is not None:
             return self._store_once(tasks, key)
-        with self._turn():
+        with self._turn(tasks):
             stored = self._tasks.insert(tasks)
         self._hinting.stored(tasks, stored)
         return [task.task_id for task in tasks], None
 
     def _store_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> Accepted:
         """Store under an idempotency key. A repeated submit gets the first one's tasks, with their present statuses."""
-        with self._turn():
+        with self._turn(tasks):
             ids, stored = self._tasks.insert_once(tasks, key)
         if ids == [task.task_id for task in tasks]:
             self._hinting.stored(tasks, stored)
             return ids, None
         return ids, {watched.task_id: watched.status for watched in self._reads.watched(ids)}
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold one of the turns of arrays and keys. Raises StoreUnavailable after too long a wait."""
-        if not self._turns.acquire(timeout=self._patience_seconds):
-            raise StoreUnavailable("too many arrays wait to be stored")
-        try:
-            yield
-        finally:
-            self._turns.release()
+    def _turn(self, tasks: Sequence[NewTask]) -> AbstractContextManager[None]:
+        """Hold one of the turns of arrays and keys, which are fair between API keys. Raises StoreUnavailable."""
+        return self._turns.taken(tasks[0].submitted_by, sum(len(task.payload) for task in tasks))
 
     def _key(self, req: falcon.Request, body_hash: bytes, caller: Caller) -> IdempotencyKey:
         """Return the idempotency key of a request. Raises Invalid."""

@@ -1,13 +1,13 @@
-"""Turns at a resource that serves one request at a time: fair between API keys, with bounded waiting."""
+"""Turns at a resource that serves few requests at a time: fair between API keys, with bounded waiting."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gevent.event import Event
 
-from dtqs.errors import ExaminerBusy
+from dtqs.errors import DtqsError, ExaminerBusy
 
 
 @dataclass(eq=False, slots=True)
@@ -34,23 +34,30 @@ class _Line:
 
 
 class Turns:
-    """Gives one turn at a time, to each waiting key in turn. A request waits at most `patience_seconds`.
+    """Gives `at_once` turns at a time, to each waiting key in turn. A request waits at most `patience_seconds`.
 
     All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its newest waiter to a
-    key with fewer.
+    key with fewer. `busy` makes the error for a request without a turn.
     """
 
-    def __init__(self, patience_seconds: float, most_bytes: int) -> None:
-        self._patience_seconds, self._most_bytes = patience_seconds, most_bytes
+    def __init__(
+        self,
+        patience_seconds: float,
+        most_bytes: int,
+        at_once: int = 1,
+        busy: Callable[[], DtqsError] = lambda: ExaminerBusy("too many large bodies wait to be examined"),
+    ) -> None:
+        self._patience_seconds, self._most_bytes, self._busy = patience_seconds, most_bytes, busy
         self._lines: OrderedDict[str | None, _Line] = OrderedDict()
-        self._taken = False
+        self._free = at_once
 
     @contextmanager
     def taken(self, key: str | None, size: int) -> Iterator[None]:
-        """Hold a turn. `size` is the memory of the request while it waits. Raises ExaminerBusy."""
-        if self._taken:
+        """Hold a turn. `size` is the memory of the request while it waits. Raises the error of `busy`."""
+        if self._free:
+            self._free -= 1
+        else:
             self._wait(key, _Waiter(size))
-        self._taken = True
         try:
             yield
         finally:
@@ -69,14 +76,14 @@ class Turns:
             if not waiter.woken.is_set():
                 self._leave(key, waiter)
         if not waiter.has_turn:
-            raise ExaminerBusy("too many large bodies wait to be examined")
+            raise self._busy()
 
     def _make_room(self, key: str | None, size: int) -> None:
         own = self._lines[key].size if key in self._lines else 0
         while self._lines and sum(line.size for line in self._lines.values()) + size > self._most_bytes:
             greediest, line = max(self._lines.items(), key=lambda item: item[1].size)
             if line.size <= own + size:
-                raise ExaminerBusy("too many large bodies wait to be examined")
+                raise self._busy()
             newest = line.waiters[-1]
             self._leave(greediest, newest)
             newest.woken.set()
@@ -89,7 +96,6 @@ class Turns:
 
     def _pass_on(self, key: str | None) -> None:
         """Give the turn to the next key. The key that has just had it comes last."""
-        self._taken = False
         if key in self._lines:
             self._lines.move_to_end(key)
         for following, line in self._lines.items():
@@ -97,6 +103,7 @@ class Turns:
             self._leave(following, waiter)
             if following in self._lines:
                 self._lines.move_to_end(following)
-            self._taken = waiter.has_turn = True
+            waiter.has_turn = True
             waiter.woken.set()
             return
+        self._free += 1

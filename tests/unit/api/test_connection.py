@@ -12,6 +12,7 @@ from gevent.server import StreamServer
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from dtqs.api.http.body import endable
 from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
 from dtqs.api.server.waiting import RequestWaits
 from dtqs.api.server.worker import ApiWorker
@@ -205,6 +206,47 @@ def test_a_request_that_is_served_is_not_ended_for_another_connection(worker: Ap
     for one in reading:
         one.sendall(b"y")
         assert until(one, b"/read:2").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", [b"/refused", b"/session"])
+def test_bodies_that_do_not_come_after_a_refusal_or_without_a_key_shut_nobody_out(
+    worker: ApiWorker, connect: Connect, path: bytes
+) -> None:
+    worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/session":
+            with endable(environ["gunicorn.socket"]):
+                environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"/a:0"]
+
+    worker.wsgi = application
+    begin = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n"
+    missing = [connect(begin) for _ in range(FEW)]
+    while len(worker._waiting.rests) < FEW - 1:
+        gevent.sleep(0.001)
+    for _ in range(2 * FEW):
+        assert until(connect(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+    ended = [one for one in missing if rest_within(one, SHORT_SECONDS) is not None]
+    assert ended
+
+
+def test_an_answer_that_is_killed_at_the_end_of_the_process_gets_no_second_head(
+    worker: ApiWorker, connect: Connect
+) -> None:
+    handled: list[Any] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        handled.append(gevent.getcurrent())
+        start_response("200 OK", [("Content-Length", str(64 << 20))])
+        return [b"x" * (32 << 20), b"x" * (32 << 20)]
+
+    worker.wsgi = application
+    connection = connect(GET)
+    assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+    handled[0].kill(block=False)
+    assert b"HTTP/1.1" not in rest(connection)
 
 
 # --- bodies: requested from the client, or left unread

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from dtqs.api.submit.turns import Turns
-from dtqs.errors import ExaminerBusy
+from dtqs.errors import ExaminerBusy, StoreUnavailable
 
 PATIENCE_SECONDS = 30.0
 
@@ -89,3 +89,26 @@ def test_a_killed_waiter_keeps_no_turn(when: str) -> None:
         step()
     settle(first, second, third)
     assert callers.served[-1] == "c"
+
+
+def test_several_turns_at_once_are_shared_between_keys() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 100, at_once=3))
+    greedy = [callers.come(f"a{number}") for number in range(9)]
+    modest = callers.come("b0")
+    assert callers.served == ["a0", "a1", "a2"]
+    callers.let_go()
+    settle(*greedy, modest)
+    assert callers.served.index("b0") <= 5, "behind at most one turn of each place"
+    assert len(callers.served) == 10
+    again = [callers.come(f"c{number}") for number in range(3)]
+    settle(*again)
+    assert callers.served[-3:] == ["c0", "c1", "c2"], "no turn is lost"
+
+
+def test_a_request_without_a_turn_gets_the_error_of_its_place() -> None:
+    callers = Callers(Turns(0.0, 100, busy=lambda: StoreUnavailable("too many arrays")))
+    holder, late = callers.come("a0"), callers.come("b0")
+    settle(late)
+    assert isinstance(late.exception, StoreUnavailable)
+    callers.let_go()
+    settle(holder)
