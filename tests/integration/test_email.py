@@ -309,6 +309,26 @@ def test_a_final_line_that_cannot_be_written_leaves_no_doubt(
     assert len(server.mails) == 1
 
 
+def test_an_accepted_email_completes_its_task_also_with_a_nul_in_each_answer(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
+    server.recipient_answers = {"nobody@example.net": "550 no\0 user"}
+    server.data_answers = ["250 2.0.0 queued \0as 7"]
+    context = attempt.context()
+    result = send(processor(server), attempt, {**HELLO, "to": ["nobody@example.net", "ada@example.net"]}, context)
+    context.effect_happened(result)
+    assert result["answer"] == "250 2.0.0 queued as 7"
+    assert result["refused"] == [{"address": "nobody@example.net", "code": 550, "message": "no user"}]
+
+
+def test_an_invalid_answer_with_a_nul_obeys_the_setting(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
+    server.data_answers = ["354 \0"]
+    with pytest.raises(AnswerLost):
+        send(processor(server, on_ambiguous="retry"), attempt)
+
+
 def test_an_invalid_answer_leaves_the_delivery_unknown(
     server: MailServerUnderTest, processor: Make, attempt: Attempt
 ) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dtqs.errors import PermanentError
+from dtqs.one_line import one_line
 from dtqs.processors.email import faults
 from dtqs.processors.email.faults import Refusal, ServerUnreachable
 from dtqs.processors.email.message import Mail
@@ -284,7 +285,7 @@ def _own_name(sock: socket.socket) -> str:
 
 def _text(message: bytes | str) -> str:
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
-    return " ".join(text.split())[:MESSAGE_CHARACTERS]
+    return one_line(text, MESSAGE_CHARACTERS)
 
 
 def _reason(error: BaseException) -> str:

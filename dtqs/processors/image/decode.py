@@ -16,6 +16,7 @@ from PIL.ImageFile import ImageFile
 from dtqs.errors import PermanentError, TransientError
 from dtqs.files.kinds import description
 from dtqs.files.sniff import HEAD_BYTES, sniff
+from dtqs.one_line import one_line
 from dtqs.processors.image.geometry import Size
 from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, FORMAT_NAMES, open_source
 
@@ -131,4 +132,4 @@ def _check_pixels(size: Size, max_pixels: int) -> None:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:200]
+    return one_line(str(error) or type(error).__name__, 200)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dtqs.errors import DtqsError, PermanentError, TransientError
+from dtqs.one_line import one_line
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.segments import TextSegments
 from dtqs.processors.sms.template import spellings
@@ -99,5 +100,4 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in filter(None, secrets):
         for spelling in sorted(spellings(secret), key=len, reverse=True):
             text = text.replace(spelling, "********")
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return hide_numbers(line)[:_LINE_CHARACTERS]
+    return hide_numbers(one_line(text, len(text)))[:_LINE_CHARACTERS]
