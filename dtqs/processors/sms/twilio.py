@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, redacted
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, plain, redacted
 from dtqs.processors.sms.settings import SmsSettings
 
 _TRANSIENT_ERRORS = frozenset({20429, 20500, 20503, 21611, 30001, 63017})
@@ -59,15 +59,19 @@ class Twilio:
         facts = _object(reply.text)
         why = f"HTTP {reply.code}"
         if error := facts.get("code") or facts.get("error_code"):
-            why += f", error {error}"
+            why += f", error {plain(str(error))}"
         if answer := facts.get("message") or facts.get("error_message"):
             why += f": {redacted(str(answer), (self._token, message.secret))}"
         if 200 <= reply.code < 300:
-            if facts.get("status") in _LOST_STATUSES:
+            sid, status = facts.get("sid"), facts.get("status")
+            if isinstance(status, str) and status in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)
-            sid = facts.get("sid")
-            return AcceptedText(sid if isinstance(sid, str) else None, str(facts.get("status", "accepted")))
-        if reply.code in NOT_TAKEN_CODES or error in _TRANSIENT_ERRORS:
+            return AcceptedText(
+                sid if isinstance(sid, str) else None, status if isinstance(status, str) else "accepted"
+            )
+        # a list or an object, which the JSON may hold, cannot be looked up in a set
+        is_transient = isinstance(error, int) and error in _TRANSIENT_ERRORS
+        if reply.code in NOT_TAKEN_CODES or is_transient:
             raise SmsNotTaken("twilio", why, reply.retry_after_seconds)
         if reply.code >= 500:
             raise (
