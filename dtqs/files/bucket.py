@@ -135,7 +135,8 @@ class BucketSources:
         except S3Refused as error:
             raise InputRefused(name, "no such object" if error.status == 404 else str(error)) from error
         except FilesUnavailable as error:
-            raise FilesUnavailable(f"{name}: {error}") from error
+            wait = error.retry_after_seconds
+            raise FilesUnavailable(f"{name}: {error}", retry_after_seconds=wait) from error
         pour(name, stream, into, self._section.fetch_max_bytes, deadline)
 
 

@@ -9,14 +9,20 @@ from dtqs.config import FilesSection
 from dtqs.deadline import Deadline
 from dtqs.errors import FilesUnavailable, InputRefused
 from dtqs.files.guard import Guard
-from dtqs.files.network import HTTP_FAULTS, FetchTimeouts, GuardedNetwork, HostRefused, header
+from dtqs.files.network import (
+    HTTP_FAULTS,
+    TRANSIENT_STATUSES,
+    FetchTimeouts,
+    GuardedNetwork,
+    HostRefused,
+    header,
+)
 from dtqs.files.pending import TooLarge, disk_faults
 from dtqs.files.uri import Url, parse_url, redacted
 from dtqs.retry_after import retry_after
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
-_TRANSIENT = frozenset({408, 425, 429})
 # a compressed body could expand to any size, so an uncompressed one is requested
 _HEADERS = [("User-Agent", "dtqs"), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "close")]
 
@@ -118,7 +124,7 @@ def _certificate_fault(error: BaseException | None) -> ssl.SSLCertVerificationEr
 
 def _check_status(name: str, response: httpcore.Response) -> None:
     status = response.status
-    if status >= 500 or status in _TRANSIENT:
+    if status >= 500 or status in TRANSIENT_STATUSES:
         wait = retry_after(header(response, b"retry-after"))
         raise FilesUnavailable(f"{name}: its server answers {status}", retry_after_seconds=wait)
     if status != _OK:

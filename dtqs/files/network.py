@@ -16,6 +16,8 @@ from dtqs.deadline import Deadline
 from dtqs.files.guard import Guard
 
 HTTP_FAULTS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+TRANSIENT_STATUSES = frozenset({408, 425, 429})
+"""Statuses below 500 that a later request may not get."""
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +13,13 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 import httpcore
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable
-from dtqs.files.network import HTTP_FAULTS, header
+from dtqs.files.network import HTTP_FAULTS, TRANSIENT_STATUSES, header
 from dtqs.files.uri import parse_url
+from dtqs.retry_after import retry_after
 
 if TYPE_CHECKING:
     from dtqs.files.s3_signing import RequestSigner
@@ -29,7 +31,10 @@ _ANSWER_BYTES = 8 << 20
 _ATTEMPTS = 3
 _CONNECTIONS, _IDLE_SECONDS = 20, 20.0
 _ENDED = frozenset({"ExpiredToken", "TokenRefreshRequired"})
-_PASSING = frozenset({"RequestTimeout", "SlowDown"}) | _ENDED
+_PASSING = _ENDED | {"OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "TemporaryRedirect"}
+_TOO_MANY = re.compile("TooManyRequests|RequestLimitExceeded|(Request)?Throttl(ing|ed).*")
+_LONGEST_WAIT_SECONDS = 2.0
+_BACKOFF = wait_exponential_jitter(multiplier=0.2, max=_LONGEST_WAIT_SECONDS, jitter=0.2)
 Query = Sequence[tuple[str, str]]
 T = TypeVar("T")
 
@@ -161,8 +166,11 @@ class S3Wire:
             response.close()
         if code in _ENDED and self._signer:
             self._signer.forget()
-        if response.status >= 500 or code in _PASSING:
-            raise FilesUnavailable(f"the object storage answers {response.status} {code}".strip())
+        if _is_passing(response.status, code):
+            raise FilesUnavailable(
+                f"the object storage answers {response.status} {code}".strip(),
+                retry_after_seconds=retry_after(header(response, b"retry-after")),
+            )
         raise S3Refused(response.status, code)
 
     def _connections(self) -> httpcore.ConnectionPool:
@@ -216,11 +224,29 @@ def _encoded_target(path: str, query: Query) -> str:
 
 
 def _with_retries(call: Callable[[], T]) -> T:
-    """Call again after a moment if the storage is unavailable: an attempt's work is worth more than the wait."""
-    wait = wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2)
+    """Call again after a moment if the storage is unavailable: an attempt's work is worth more than the wait.
+
+    If the storage asks for a longer wait (Retry-After), the error reaches the caller at once.
+    """
     return Retrying(
-        retry=retry_if_exception_type(FilesUnavailable), stop=stop_after_attempt(_ATTEMPTS), wait=wait, reraise=True
+        retry=retry_if_exception(_is_soon), stop=stop_after_attempt(_ATTEMPTS), wait=_moment, reraise=True
     )(call)
+
+
+def _is_soon(error: BaseException) -> bool:
+    return isinstance(error, FilesUnavailable) and error.retry_after_seconds <= _LONGEST_WAIT_SECONDS
+
+
+def _moment(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_seconds if isinstance(error, FilesUnavailable) else 0.0
+    return max(asked, _BACKOFF(state))
+
+
+def _is_passing(status: int, code: str) -> bool:
+    """Tell whether a later request may succeed."""
+    is_transient = status >= 500 or status in TRANSIENT_STATUSES
+    return is_transient or code in _PASSING or _TOO_MANY.fullmatch(code) is not None
 
 
 def _read(response: httpcore.Response) -> bytes:
