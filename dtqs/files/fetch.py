@@ -106,7 +106,9 @@ def _core(url: Url) -> httpcore.URL:
 
 def _target(name: str, response: httpcore.Response, url: Url) -> Url:
     """Return the target of a redirect. Raises InputRefused."""
-    location = header(response, b"location")
+    location = _location(response)
+    if not location:
+        raise InputRefused(name, f"its server answers {response.status} without a target")
     try:
         target = parse_url(location, url)
     except ValueError as error:
@@ -114,6 +116,15 @@ def _target(name: str, response: httpcore.Response, url: Url) -> Url:
     if url.scheme == "https" and target.scheme != "https":
         raise InputRefused(name, f"redirects from https: to http: ({redacted(target.text)}), which is not followed")
     return target
+
+
+def _location(response: httpcore.Response) -> str:
+    raw = next((value for key, value in response.headers if key.lower() == b"location"), b"").strip()
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        # a server whose paths are not UTF-8 expects its own bytes back
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
 
 
 def _certificate_fault(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
