@@ -64,19 +64,31 @@ class Receipts:
         # a copy: the link's own thread may add receipts, which breaks an iteration over the deque
         found, came = [], list(self._came)
         for message_id in message_ids:
-            about = [
+            about = [receipt for receipt in came if is_exact(receipt.message_id, message_id)] or [
                 receipt
                 for receipt in came
-                if is_same(receipt.message_id, message_id) and receipt.state not in _UNDER_WAY
+                if is_number(receipt.message_id, message_id)
+                and not any(is_exact(receipt.message_id, other) for other in message_ids)
             ]
-            found += about[-1:]
+            found += [receipt for receipt in about if receipt.state not in _UNDER_WAY][-1:]
         return tuple(found)
 
 
-def is_same(one: str, other: str) -> bool:
-    """Tell whether two ids mean the same message: servers mix hexadecimal and decimal, and add leading zeros."""
-    one, other = one.lower().lstrip("0"), other.lower().lstrip("0")
-    return one == other or _is_hex_of(one, other) or _is_hex_of(other, one)
+def is_exact(one: str, other: str) -> bool:
+    """Tell whether two ids are equal but for case and leading zeros, which some servers add. An empty id has none."""
+    return bool(one and other) and _bare(one) == _bare(other)
+
+
+def is_number(one: str, other: str) -> bool:
+    """Tell whether one id is the other's number in hexadecimal: some servers mix both forms."""
+    if not (one and other):
+        return False
+    one, other = _bare(one), _bare(other)
+    return _is_hex_of(one, other) or _is_hex_of(other, one)
+
+
+def _bare(message_id: str) -> str:
+    return message_id.lower().lstrip("0")
 
 
 def _is_hex_of(hexadecimal: str, decimal: str) -> bool:

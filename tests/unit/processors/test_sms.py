@@ -17,7 +17,7 @@ from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.pdu import DeliverSm
-from dtqs.processors.sms.receipts import Receipts, is_same, receipt_in
+from dtqs.processors.sms.receipts import Receipts, is_exact, is_number, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.smpp import Smpp
 from tests.support.fix_processors import Attempt
@@ -242,11 +242,50 @@ def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [("0001", "1", True), ("ff", "FF", True), ("ff", "255", True), ("10", "16", True), ("a", "b", False)],
+    ("one", "other", "exact", "number"),
+    [
+        ("0001", "1", True, True),
+        ("0", "00", True, False),
+        ("ff", "FF", True, False),
+        ("ff", "255", False, True),
+        ("00000010", "16", False, True),
+        ("a", "b", False, False),
+        ("0", "", False, False),
+        ("", "", False, False),
+    ],
 )
-def test_ids_of_one_message_are_equal_in_decimal_and_hexadecimal(one: str, other: str, same: bool) -> None:
-    assert is_same(one, other) == is_same(other, one) == same
+def test_ids_of_one_message_are_equal_or_one_number_in_two_forms(
+    one: str, other: str, exact: bool, number: bool
+) -> None:
+    assert is_exact(one, other) == is_exact(other, one) == exact
+    assert is_number(one, other) == is_number(other, one) == number
+
+
+@pytest.mark.parametrize(
+    ("came", "ids", "found"),
+    [
+        (["16", "10"], ["16"], ["16"]),
+        (["10"], ["16"], ["10"]),
+        (["10"], ["10", "16"], ["10"]),
+        (["10", "16"], ["10", "16"], ["10", "16"]),
+        (["0", ""], [""], []),
+        ([""], ["0"], []),
+    ],
+)
+def test_a_receipt_counts_for_the_message_with_its_own_id_first(
+    came: list[str], ids: list[str], found: list[str]
+) -> None:
+    receipts = Receipts()
+    for message_id in came:
+        receipts.add(Receipt(message_id, "DELIVRD", None))
+    assert [receipt.message_id for receipt in receipts.of(ids)] == found
+
+
+def test_a_message_under_way_by_its_exact_id_has_no_receipt_in_the_other_form() -> None:
+    receipts = Receipts()
+    receipts.add(Receipt("16", "ENROUTE", None))
+    receipts.add(Receipt("10", "DELIVRD", None))
+    assert receipts.of(["16"]) == ()
 
 
 def test_the_last_final_receipt_of_a_message_counts() -> None:
