@@ -228,9 +228,9 @@ def _with_retries(call: Callable[[], T]) -> T:
 
     If the storage asks for a longer wait (Retry-After), the error reaches the caller at once.
     """
-    return Retrying(
-        retry=retry_if_exception(_is_soon), stop=stop_after_attempt(_ATTEMPTS), wait=_moment, reraise=True
-    )(call)
+    return Retrying(retry=retry_if_exception(_is_soon), stop=stop_after_attempt(_ATTEMPTS), wait=_moment, reraise=True)(
+        call
+    )
 
 
 def _is_soon(error: BaseException) -> bool:

@@ -83,9 +83,7 @@ def test_a_temporary_fault_is_retried(wire: S3Wire, waits: list[float], status: 
     ("status", "code"),
     [(403, "AccessDenied"), (404, "NoSuchKey"), (409, "BucketNotEmpty"), (400, "Unthrottled"), (301, "")],
 )
-def test_a_lasting_fault_is_refused_after_one_request(
-    wire: S3Wire, waits: list[float], status: int, code: str
-) -> None:
+def test_a_lasting_fault_is_refused_after_one_request(wire: S3Wire, waits: list[float], status: int, code: str) -> None:
     answers = storage(wire, Answers(status, code))
     with pytest.raises(S3Refused):
         wire.ask(Request("GET", "pictures", "a"))
