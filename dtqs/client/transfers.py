@@ -10,6 +10,7 @@ from pathlib import Path
 from dtqs.bare_httpx import httpx
 from dtqs.client.answers import foreign
 from dtqs.client.errors import ApiUnavailable
+from dtqs.guessed_type import guessed_type
 from dtqs.whole_file import WholeFile
 
 CHUNK_BYTES = 256 << 10
@@ -37,9 +38,8 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
         # a name on a disk may have any bytes
         shown = name or os.fsencode(path.name).decode("utf-8", "replace")
         size_bytes, pieces = path.stat().st_size, _pieces(path)
-    return OpenedSource(
-        shown, media_type or mimetypes.guess_type(shown)[0] or UNKNOWN_TYPE, size_bytes, _reported(pieces, sent)
-    )
+    kind = media_type or guessed_type(mimetypes.guess_type(shown)) or UNKNOWN_TYPE
+    return OpenedSource(shown, kind, size_bytes, _reported(pieces, sent))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from dtqs.errors import PermanentError
 from dtqs.files import sniff
+from dtqs.guessed_type import guessed_type
 from dtqs.processors.base import Context
 from dtqs.processors.email.message import File
 from dtqs.processors.email.payload import FILENAME_CHARACTERS, Attachment
@@ -34,7 +35,7 @@ def read_files(attachments: Sequence[Attachment], context: Context, limit_bytes:
 def _file(attachment: Attachment, number: int, data: bytes) -> File:
     filename = attachment.filename or _name_in(attachment.source)
     sniffed = sniff(data[:HEAD_BYTES])
-    media_type = attachment.content_type or (filename and _TYPES.guess_type(filename)[0]) or sniffed
+    media_type = attachment.content_type or (filename and guessed_type(_TYPES.guess_type(filename))) or sniffed
     if not filename:
         filename = f"attachment-{number}{_TYPES.guess_extension(media_type) or ''}"
     cid = attachment.inline if isinstance(attachment.inline, str) else filename if attachment.inline else None
