@@ -1,6 +1,7 @@
 """The header Retry-After: a number of seconds or a date, for all who ask other servers."""
 
 import email.utils
+import time
 
 import httpcore
 import pytest
@@ -20,6 +21,25 @@ def test_it_may_be_a_number_of_seconds(value: str, seconds: float) -> None:
 def test_it_may_be_a_date() -> None:
     assert retry_after(email.utils.formatdate(1030, usegmt=True), 1000) == 30
     assert retry_after(email.utils.formatdate(970, usegmt=True), 1000) == 0
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+    ],
+)
+def test_a_date_is_utc_in_each_form(monkeypatch: pytest.MonkeyPatch, date: str) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert retry_after(date, 784111777 - 60) == 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("value", [b"60", email.utils.formatdate(4e9, usegmt=True).encode()])
