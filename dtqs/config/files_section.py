@@ -4,12 +4,12 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from dtqs.config.section import Port, Section, is_network
 from dtqs.host_name import HOST_FAULT, is_host_name
+from dtqs.url_host import check_host_and_port
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _ENDPOINT = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
@@ -99,8 +99,8 @@ class FilesSection(Section):
     def _is_endpoint(cls, endpoint: str) -> str:
         if endpoint and not _ENDPOINT.fullmatch(endpoint):
             raise ValueError("not a URL such as https://host or http://host:9000, without a path")
-        if endpoint and not is_host_name(urlsplit(endpoint).hostname or ""):
-            raise ValueError(HOST_FAULT)
+        if endpoint:
+            check_host_and_port(endpoint)
         return endpoint.rstrip("/")
 
     @field_validator("s3_bucket")

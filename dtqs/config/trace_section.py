@@ -2,12 +2,11 @@
 
 import re
 from importlib.util import find_spec
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from dtqs.config.section import Section
-from dtqs.host_name import HOST_FAULT, is_host_name
+from dtqs.url_host import check_host_and_port
 
 
 class TraceSection(Section):
@@ -24,8 +23,7 @@ class TraceSection(Section):
             return endpoint
         if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", endpoint):
             raise ValueError(f"{endpoint!r} is not a URL such as http://127.0.0.1:4318, nor empty")
-        if not is_host_name(urlsplit(endpoint).hostname or ""):
-            raise ValueError(HOST_FAULT)
+        check_host_and_port(endpoint)
         if find_spec("opentelemetry") is None:
             raise ValueError("traces need the OpenTelemetry SDK: install the extra otel (pip install 'dtqs[otel]')")
         return endpoint

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from dtqs.config.section import Host
-from dtqs.host_name import HOST_FAULT, is_host_name
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.sms import template
 from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
 from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
+from dtqs.url_host import check_host_and_port
 
 ATTEMPT_SECONDS = 120.0
 """The default timeout of an attempt."""
@@ -42,8 +42,7 @@ def _web_url(url: str) -> str:
         or parts.fragment
     ):
         raise ValueError("allowed: an http:// or https:// URL with a fixed host, without user name and fragment")
-    if not is_host_name(parts.hostname):
-        raise ValueError(HOST_FAULT)
+    check_host_and_port(url)
     return url
 
 
