@@ -19,6 +19,7 @@ REDACTED_CHARACTERS = 300
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _WANTED_BRACKETS = "allowed between [ and ]: an IPv6 address without a zone"
+_BAD_HOST = "the host is missing or not valid; allowed: https://host/path"
 _USER_INFO = re.compile(
     rf"^((?:(?:{'|'.join(SCHEMES)}|[a-z][a-z0-9+.-]*(?=:[/\\])):)?[/\\]*+).*@", re.IGNORECASE | re.DOTALL
 )
@@ -116,8 +117,9 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         raise ValueError("allowed: a URL of printable characters")
     try:
         parts = urlsplit(urljoin(base.text, text) if base else text)
-    except ValueError:
-        raise ValueError(_WANTED_BRACKETS) from None
+    except ValueError as error:
+        # beside wrong brackets, urlsplit refuses letters whose compatibility form contains a separator, such as ℀
+        raise ValueError(_BAD_HOST if "NFKC" in str(error) else _WANTED_BRACKETS) from None
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("only http: and https: can be fetched; allowed: https://host/path")
     if "@" in parts.netloc or "\\" in parts.netloc:
@@ -156,7 +158,7 @@ def _host(host: str) -> str:
         name = ""
     name = name.lower().removesuffix(".")
     if not _HOST.fullmatch(name) or len(name) > 253 or ".." in name:
-        raise ValueError("the host is missing or not valid; allowed: https://host/path")
+        raise ValueError(_BAD_HOST)
     return name
 
 

@@ -132,3 +132,15 @@ def test_an_upload_is_recognised_in_every_spelling_of_its_scheme() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://a\N{ACCOUNT OF}b/", "the host is missing or not valid"),
+        ("http://[::1/", "an IPv6 address without a zone"),
+    ],
+)
+def test_a_host_that_cannot_be_split_has_its_own_reason(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse(url)
