@@ -39,7 +39,7 @@ def _text(text: str) -> str:
         raise ValueError("is empty; allowed: text with at least one visible character")
     odd = [char for char in text if (char < " " and char not in "\t\n\r\f") or "\x7f" <= char < "\xa0"]
     if odd:
-        raise ValueError(f"contains a control character ({odd[0]!r}); allowed: text, line feeds, tabs")
+        raise ValueError(f"contains a control character ({odd[0]!r}); allowed: text, line ends, tabs and form feeds")
     return text
 
 
