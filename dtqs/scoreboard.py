@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,6 +17,7 @@ _SIZE = 64
 MARK_BYTES = 128
 _ID_LENGTH = 36
 _NO_ID = bytes(_ID_LENGTH)
+_CLAIMS = b"claims several tasks".ljust(_ID_LENGTH)
 _DOUBLE, _INT = struct.Struct("<d"), struct.Struct("<i")
 _BEAT, _KILL_AT, _PID, _STATE, _SETTLED, _WORKED, _LEAVES = 0, 8, 16, 20, 21, 22, 23
 _TASKS, _BUSY, _HEARTBEAT = 24, 32, 48
@@ -57,6 +59,8 @@ class SlotRecord:
     busy_seconds: float = 0.0
     """The attempts of this child so far, and their time together."""
     held_until: float = 0.0
+    claims: bool = False
+    """It claims several tasks, and has started none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Mark:
 
     worker_id: str | None
     task_id: str | None
+    claims: bool = False
 
 
 class Slot:
@@ -114,12 +119,17 @@ class Slot:
         """Note that this child ends to be replaced: its end is no fault, however young it is."""
         self._memory[self._at + _LEAVES] = 1
 
+    def claim(self, task_ids: Sequence[str]) -> None:
+        """Note that a claim of these tasks starts: a large payload may end this process before its attempt."""
+        mark = task_ids[0].encode() if len(task_ids) == 1 else _CLAIMS
+        self._marks[self._task_at : self._task_at + _ID_LENGTH] = mark
+
     def run(self, task_id: str) -> None:
         """Note that an attempt of this task starts."""
         self._marks[self._task_at : self._task_at + _ID_LENGTH] = task_id.encode()
 
     def rest(self) -> None:
-        """Note that no attempt runs."""
+        """Note that no attempt runs, and no claim."""
         self._marks[self._task_at : self._task_at + _ID_LENGTH] = _NO_ID
 
     def kill_at(self, at: float) -> None:
@@ -187,6 +197,7 @@ class Scoreboard:
             tasks=_DOUBLE.unpack_from(record, _TASKS)[0],
             busy_seconds=_DOUBLE.unpack_from(record, _BUSY)[0],
             held_until=_held_until(record),
+            claims=mark.claims,
         )
 
     def _mark_at(self, index: int) -> int:
@@ -216,7 +227,10 @@ class Death:
 
 def read_mark(marks: bytes | mmap.mmap, at: int) -> Mark:
     """Read the mark at an offset."""
-    return Mark(_id(marks, at + _WORKER), _id(marks, at + _TASK))
+    worker_id = _id(marks, at + _WORKER)
+    if marks[at + _TASK : at + _TASK + _ID_LENGTH] == _CLAIMS:
+        return Mark(worker_id, None, claims=True)
+    return Mark(worker_id, _id(marks, at + _TASK))
 
 
 def _held_until(record: bytes) -> float:

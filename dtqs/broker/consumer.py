@@ -27,6 +27,11 @@ class Delivery:
     hint: Hint
 
 
+def ids_of(deliveries: Sequence[Delivery]) -> list[str]:
+    """Return the tasks that these name."""
+    return [task_id for delivery in deliveries for task_id in delivery.hint.task_ids]
+
+
 class Consumer:
     """The consumer of one queue. `numbers` gives each of its channels a number that no other channel has."""
 

@@ -11,7 +11,8 @@ from dtqs.uuid7 import is_uuid
 def death_of(child: Child, end: End, record: SlotRecord, now: float, out_of_memory: bool) -> Death | None:
     """Return the death that a successor must settle. A child that ended well, or had no worker row, has left none."""
     # a child whose task calls exit(0) has not ended well
-    if (end.status == 0 and record.task_id is None) or record.worker_id is None or not is_uuid(record.worker_id):
+    idle = record.task_id is None and not record.claims
+    if (end.status == 0 and idle) or record.worker_id is None or not is_uuid(record.worker_id):
         return None
     if child.stage is Stage.KILLED and child.kill_cause is None and end.signal_number == 9:
         # the supervisor killed it only because it was late: no attempt is spent
@@ -19,8 +20,11 @@ def death_of(child: Child, end: End, record: SlotRecord, now: float, out_of_memo
     # the network is at fault, not the task
     fenced = child.kill_cause == LEASE_ENDED or (end.status == os.EX_TEMPFAIL and 0 < record.held_until <= now)
     cause = LEASE_ENDED if fenced else cause_of(child, end, out_of_memory)
-    if record.task_id is None or is_uuid(record.task_id):
-        return Death(record.worker_id, cause, record.task_id, idle=record.task_id is None, blamed=not fenced)
+    if record.claims:
+        # one of several tasks may be at fault: after a loss each is claimed alone
+        return Death(record.worker_id, cause, None, idle=False, blamed=False)
+    if idle or is_uuid(record.task_id or ""):
+        return Death(record.worker_id, cause, record.task_id, idle=idle, blamed=not fenced)
     # the task id is damaged: it is unknown which task ran
     return Death(record.worker_id, cause, None, idle=False, blamed=not fenced)
 

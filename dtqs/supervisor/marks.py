@@ -95,7 +95,8 @@ def _death(mark: Mark) -> Death | None:
         or (mark.task_id is not None and not is_uuid(mark.task_id))
     ):
         return None
-    return Death(mark.worker_id, "its supervisor ended", mark.task_id, idle=mark.task_id is None, blamed=False)
+    idle = mark.task_id is None and not mark.claims
+    return Death(mark.worker_id, "its supervisor ended", mark.task_id, idle=idle, blamed=False)
 
 
 def _head() -> bytes:

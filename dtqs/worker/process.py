@@ -12,7 +12,7 @@ from operator import attrgetter
 from setproctitle import setproctitle
 
 from dtqs import log, naming, sink
-from dtqs.broker.consumer import Delivery
+from dtqs.broker.consumer import Delivery, ids_of
 from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import Config, queues_of
 from dtqs.deadline import Deadline, Stop
@@ -177,7 +177,7 @@ class Worker:
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
         """Leave tasks of a type that does not run here to other workers."""
         self._link.serve()
-        task_type, task_ids = deliveries[0].hint.task_type, _ids(deliveries)
+        task_type, task_ids = deliveries[0].hint.task_type, ids_of(deliveries)
         try:
             self._store.backlog.put_off(task_ids, task_type, self._detour.seconds(task_type, task_ids))
         except StoreUnavailable:
@@ -199,17 +199,20 @@ class Worker:
             self._link.consume(self._prefetch)
 
     def _claim_and_run(self, deliveries: Sequence[Delivery]) -> None:
-        lease_id, self._claim_began = uuid7(), time.monotonic()
+        lease_id, self._claim_began, task_ids = uuid7(), time.monotonic(), ids_of(deliveries)
         self._hold.expect(lease_id)
+        self._seat.slot.claim(task_ids)
         try:
-            tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, _ids(deliveries))
+            tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, task_ids)
             if not tasks:
+                self._seat.slot.rest()
                 # a duplicate hint; or this worker is marked dead: then beat() ends it, and others get the hint
                 self._beat.beat()
         except StoreUnavailable as error:
             # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back
+            self._seat.slot.rest()
             self._hold.forget(lease_id)
-            logger.warning("claim failed", extra={"reason": str(error), **naming.of_ids(_ids(deliveries))})
+            logger.warning("claim failed", extra={"reason": str(error), **naming.of_ids(task_ids)})
             self._wait_for_heartbeat(deliveries)
             return
         self._link.ack(deliveries[-1])
@@ -294,7 +297,3 @@ class Worker:
         self._link.stop(Deadline(_CLOSE_SECONDS))
         if not goodbye.is_alive():
             self._store.stop()
-
-
-def _ids(deliveries: Sequence[Delivery]) -> list[str]:
-    return [task_id for delivery in deliveries for task_id in delivery.hint.task_ids]

@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
 from tests.support.trial import alive, gone
@@ -56,6 +58,23 @@ def test_a_poison_task_fails_after_its_retries_and_spends_no_attempt_of_its_batc
     assert "SIGKILL" in system.error(poison)
     assert set(system.outcomes(others)) == {"completed"}
     assert {system.attempts(task_id) for task_id in others} == {1}
+    system.check()
+
+
+@pytest.mark.parametrize("others", [0, 20])
+def test_a_task_that_kills_its_worker_during_the_claim_fails_and_spends_no_attempt_of_others(
+    trial: Try, others: int
+) -> None:
+    system = trial(ONE, supervisor=False)
+    poison = system.put({"kill": True}, task_type="bomb")[0]
+    innocent = system.put({}, others, task_type="bomb")
+    system.start_supervisor()
+    # one hint names them all, so they come in one claim
+    system.hint([poison, *innocent], light=True, task_type="bomb")
+    assert system.outcome(poison, 20) == "failed"
+    assert "SIGKILL" in system.error(poison)
+    assert set(system.outcomes(innocent)) <= {"completed"}
+    assert {system.attempts(task_id) for task_id in innocent} <= {1}
     system.check()
 
 

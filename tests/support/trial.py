@@ -28,6 +28,7 @@ from tests.support.helpers import eventually
 OUTCOMES = ("completed", "failed", "cancelled")
 _PROCESSORS = (
     "nap",
+    "bomb",
     "family",
     "stubborn",
     "shape",

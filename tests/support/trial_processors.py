@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from dtqs import Context, Payload, TransientError, processor
 from dtqs.errors import Postponed
+from dtqs.event import LogRef
+from dtqs.store.leases import Leases
+from dtqs.task import Claimed
 
 
 class NapPayload(Payload):
@@ -25,6 +28,30 @@ def nap(payload: NapPayload, context: Context) -> dict[str, int]:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(payload.seconds)
     return {"attempt": context.attempt}
+
+
+class BombPayload(Payload):
+    kill: bool = False
+
+
+@processor("bomb", payload=BombPayload, light=True)
+def bomb(payload: BombPayload, context: Context) -> None:
+    """Kill the worker as soon as it has claimed the task, as a payload does that takes all memory."""
+
+
+_claim = Leases.claim
+
+
+def _claim_bombs(
+    self: Leases, worker_id: str, lease_id: str, task_ids: Sequence[str]
+) -> tuple[list[Claimed], list[LogRef]]:
+    found = _claim(self, worker_id, lease_id, task_ids)
+    if any(task.task_type == "bomb" and "true" in task.payload for task in found[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+
+Leases.claim = _claim_bombs  # type: ignore[method-assign]
 
 
 class FamilyPayload(Payload):

@@ -191,3 +191,18 @@ def test_an_idle_child_has_no_task() -> None:
     slot.run(uuid7())
     slot.rest()
     assert board.read(0).task_id is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_claim_is_marked_with_its_task_or_as_one_of_several(count: int) -> None:
+    board = Scoreboard(1)
+    slot, task_ids = board.slot(0), [uuid7() for _ in range(count)]
+    slot.begin()
+    slot.claim(task_ids)
+    record = board.read(0)
+    assert (record.task_id, record.claims) == ((task_ids[0], False) if count == 1 else (None, True))
+    slot.run(task_ids[0])
+    assert (board.read(0).task_id, board.read(0).claims) == (task_ids[0], False)
+    slot.claim(task_ids)
+    slot.rest()
+    assert (board.read(0).task_id, board.read(0).claims) == (None, False)

@@ -39,6 +39,14 @@ def test_the_next_supervisor_knows_the_workers_and_tasks_of_the_last(tmp_path: P
     )
 
 
+def test_a_worker_that_was_claiming_several_tasks_may_have_run_any_of_them(tmp_path: Path) -> None:
+    slot = make_board(tmp_path, "one", 1).slot(0)
+    slot.begin()
+    slot.worker(BUSY)
+    slot.claim([TASK, uuid7()])
+    assert marks.former(tmp_path) == (Death(BUSY, "its supervisor ended", None, idle=False, blamed=False),)
+
+
 def test_the_marks_of_the_own_supervisor_tell_of_no_death(tmp_path: Path) -> None:
     leave(tmp_path)
     assert marks.former(tmp_path, own="one") == ()

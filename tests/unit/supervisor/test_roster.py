@@ -38,9 +38,17 @@ def record(
     settled: bool = False,
     kill_at: float = 0.0,
     beat: float = 0.0,
+    claims: bool = False,
 ) -> SlotRecord:
     return SlotRecord(
-        pid, beat, kill_at, ChildState.READY, deaths_settled=settled, worker_id=worker_id, task_id=task_id
+        pid,
+        beat,
+        kill_at,
+        ChildState.READY,
+        deaths_settled=settled,
+        worker_id=worker_id,
+        task_id=task_id,
+        claims=claims,
     )
 
 
@@ -64,6 +72,8 @@ def die(
         (CRASHED, record(), Death(WORKER_ID, "exit status 3", None, idle=True)),
         (WELL, record(task_id=TASK_ID), Death(WORKER_ID, "exit status 0", TASK_ID, idle=False)),
         (KILLED, record(task_id="\0" * 30 + "rubbish"), Death(WORKER_ID, "signal 9 (SIGKILL)", None, idle=False)),
+        (KILLED, record(claims=True), Death(WORKER_ID, "signal 9 (SIGKILL)", None, idle=False, blamed=False)),
+        (WELL, record(claims=True), Death(WORKER_ID, "exit status 0", None, idle=False, blamed=False)),
         (WELL, record(), None),
         (KILLED, record(worker_id=None), None),
         (KILLED, record(worker_id="rubbish"), None),
