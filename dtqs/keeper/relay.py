@@ -5,6 +5,7 @@ import time
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.deadline import Deadline
+from dtqs.errors import StoreUnavailable
 from dtqs.keeper.clock import DatabaseClock
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
@@ -48,13 +49,28 @@ class Relay:
         if time.monotonic() >= self._full_at:
             self._full_at, self._mark = time.monotonic() + _FULL_SCAN_SECONDS, LONG_AGO
         next_mark = self._look_at_clock()
-        if self._due_after is not None:
+        failure = self._make_due_again()
+        # without a broker the rows stay due
+        more = self._relay(next_mark) if self._link.can_publish else False
+        if failure:
+            raise failure
+        return more or self._due_after is not None
+
+    def _make_due_again(self) -> StoreUnavailable | None:
+        """Make rows due again after a step of the clock. Return an error: a locked row must not stop the relay."""
+        if self._due_after is None:
+            return None
+        try:
             self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
-            if self._due_after is None:
-                # otherwise the next step would make tasks due that were submitted since for a time before this one
-                self._due_until = 0.0
-        if not self._link.can_publish:
-            return self._due_after is not None  # the rows stay due
+        except StoreUnavailable as error:
+            return error
+        if self._due_after is None:
+            # otherwise the next step would make tasks due that were submitted since for a time before this one
+            self._due_until = 0.0
+        return None
+
+    def _relay(self, next_mark: str) -> bool:
+        """Publish one batch. Return whether more rows may be due."""
         dues, rest, taken = self._store.backlog.relay(self._mark, BATCH)
         self._mark = next_mark if rest is None else rest
         if dues:
@@ -63,7 +79,7 @@ class Relay:
             self._totals.published += len(dues)
             if confirmed:
                 self._store.backlog.far_out(confirmed)
-        return taken == BATCH or self._due_after is not None
+        return taken == BATCH
 
     def _look_at_clock(self) -> str:
         """Return the next mark. After a step of the clock the scan restarts; after one back, due rows must stay due."""

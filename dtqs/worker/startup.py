@@ -1,6 +1,5 @@
 """The start of a worker, once PostgreSQL has accepted its login: settle the deaths before it, and register."""
 
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from dtqs import naming
 from dtqs.deadline import Stop
 from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
+from dtqs.scoreboard import Death
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.tally import death_label
@@ -19,6 +19,7 @@ from dtqs.worker.seat import WorkerSeat
 
 logger = logging.getLogger(__name__)
 _AGAIN_SECONDS = 0.2
+_TRIES = 3
 T = TypeVar("T")
 
 
@@ -36,8 +37,7 @@ class Startup:
         """Take back the leases of the predecessors in this slot at once: recovery must not wait for a lease time."""
         rows: list[LogRef] = []
         for death in self._seat.deaths:
-            cause = WorkerDied(death.cause)
-            taken = self._persist(functools.partial(self._store.leases.reclaim, death.worker_id, cause, death))
+            taken = self._take_back(death)
             if taken is not None:
                 totals.tally.add(f"deaths|{death_label(death.cause)}")
             if taken:
@@ -50,6 +50,22 @@ class Startup:
         if not self._stop.requested:
             self._seat.slot.settled_deaths()
         return rows
+
+    def _take_back(self, death: Death) -> list[LogRef] | None:
+        """Take back the leases of one predecessor. After some failures leave them to a keeper."""
+        for _ in range(_TRIES):
+            # an outage is no failure of this death
+            self._persist(self._store.database.schema_refusal)
+            if self._stop.requested:
+                return None
+            try:
+                return self._store.leases.reclaim(death.worker_id, WorkerDied(death.cause), death)
+            except Exception as error:  # a row of this worker is locked by somebody, or its lease is damaged
+                fields = {"worker_id": death.worker_id, "reason": str(error)}
+                logger.warning("take-back failed", extra=fields)
+                self._seat.slot.beat()
+        logger.warning("take-back left to a keeper", extra={"worker_id": death.worker_id})
+        return None
 
     def register(self, lease: OwnLease) -> bool:
         """Insert the worker's row, with its first heartbeat. Return False if the worker must stop."""

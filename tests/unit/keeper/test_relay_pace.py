@@ -1,10 +1,11 @@
-"""The pace of the relay: it looks again soon after it has found due rows."""
+"""The pace of the relay, and the turns in which a step of the clock meets a locked row."""
 
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from dtqs.errors import StoreUnavailable
 from dtqs.keeper import relay as relay_module
 from dtqs.keeper.relay import Relay
 from dtqs.store.workers import ProcessTotals
@@ -24,3 +25,28 @@ def test_a_relay_is_busy_for_a_second_after_it_has_found_due_rows(monkeypatch: p
     assert relay.is_busy
     now += 1.1
     assert not relay.is_busy
+
+
+def test_a_locked_row_after_a_step_of_the_clock_keeps_no_other_from_its_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, shown, published = 1000.0, 5000.0, list[Due]()
+    monkeypatch.setattr(relay_module, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def due_again(until: float, after: str, limit: int) -> tuple[str | None, int]:
+        raise StoreUnavailable("a row is locked")
+
+    def publish(dues: list[Due], deadline: object) -> list[Due]:
+        published.extend(dues)
+        return []
+
+    due = Due("id", "sms", False, 5, "later")
+    backlog = SimpleNamespace(
+        now=lambda: ("mark", shown), relay=lambda mark, limit: ([due], None, 1), due_again=due_again
+    )
+    link = SimpleNamespace(can_publish=True, publish_hints=publish)
+    relay = Relay(cast(Any, SimpleNamespace(backlog=backlog)), cast(Any, link), ProcessTotals(), 1.0)
+    relay.turn()
+    now, shown = now + 1, shown - 3600
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            relay.turn()
+    assert published == [due] * 3
