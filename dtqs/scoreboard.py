@@ -24,6 +24,8 @@ _TASKS, _BUSY, _HEARTBEAT = 24, 32, 48
 _HELD, _VOUCHED = 40, 56
 _WORKER, _TASK = 0, 64
 """Offsets within a mark."""
+TIME_LIMIT = "time limit"
+"""The cause of a death whose attempt went on after its time limit, or after another interrupt."""
 
 
 class ChildState(IntEnum):

@@ -61,6 +61,10 @@ class Catalog:
     def names(self) -> list[str]:
         return sorted(self._processors)
 
+    def final_types(self) -> list[str]:
+        """Return the types whose attempts are not retried after a time limit."""
+        return [name for name in self.names() if not self._processors[name].retry_on_timeout]
+
     def only(self, task_types: Collection[str]) -> "Catalog":
         """Return the catalog of these types, or this one if none is named."""
         return Catalog(self._processors[name] for name in task_types) if task_types else self

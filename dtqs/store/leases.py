@@ -139,13 +139,19 @@ class Leases:
         ]
 
     def reclaim(
-        self, worker_id: str, error: BaseException, death: Death | None = None, seen: str | None = None
+        self,
+        worker_id: str,
+        error: BaseException,
+        death: Death | None = None,
+        seen: str | None = None,
+        final_types: Sequence[str] = (),
     ) -> list[LogRef] | None:
         """Mark a worker dead and end its leases, in one transaction of two statements.
 
         `seen`: do so only if this is still its heartbeat; None: its process is known to be gone. `death` tells which
         task ran; without it each task did. Such a task begins again after the backoff. A death that is blamed on it
-        spends its attempt, and it fails after `max_deaths` of them. Any other spends none, up to `max_losses`.
+        spends its attempt, and it fails after `max_deaths` of them, or at once if its type is one of `final_types`.
+        Any other spends none, up to `max_losses`.
         Returns None if no worker could be marked. Raises StoreUnavailable.
         """
         mark = {"worker_id": worker_id, "seen": seen}
@@ -155,6 +161,8 @@ class Leases:
             "culprit": death.task_id if death else None,
             "blamed": death is not None and death.blamed,
             "error": error_json(error, transient=True),
+            "final_types": array(list(final_types)),
+            "final_error": error_json(error, transient=False),
             "last_error": error_json(TooManyDeaths(self._retry.max_deaths, str(error)), transient=False),
             "last_loss": error_json(TooManyLosses(self._retry.max_losses, str(error)), transient=False),
             "unknown": error_json(EffectUnknown(str(error)), transient=False),

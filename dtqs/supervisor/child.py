@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from dtqs.config import SupervisorSection
-from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.scoreboard import TIME_LIMIT, ChildState, Death, SlotRecord
 from dtqs.supervisor.reaping import kill_group
 from dtqs.supervisor.silence import Inquest
 
@@ -145,7 +145,7 @@ class Child:
         if self.stage is Stage.KILLED:
             return None
         if record.kill_at and now >= max(record.kill_at, awake_since + section.hard_limit_seconds):
-            return "time limit"
+            return TIME_LIMIT
         if record.kill_at and now >= max(lease_kill_at(record), awake_since + _LEASE_GRACE_SECONDS):
             return LEASE_ENDED
         if record.state is ChildState.STARTING:

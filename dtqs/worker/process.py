@@ -59,7 +59,8 @@ class Worker:
     def __init__(self, config: Config, catalog: Catalog, seat: WorkerSeat) -> None:
         self._seat, self._config = seat, config
         pool, routes = config.pools[seat.pool], config.routes
-        installed, catalog = catalog.names(), catalog.only(pool.task_types)
+        self._final_types, installed = catalog.final_types(), catalog.names()
+        catalog = catalog.only(pool.task_types)
         queues = queues_of(pool, routes)
         self._detour = Detour(installed, lambda task_type: routes.queue_of(task_type) in queues)
         self._identity = seat.identity(catalog.names(), queues)
@@ -103,7 +104,7 @@ class Worker:
         self._handle_signals()
         adopt_orphans()
         self._store.start()
-        startup = Startup(self._seat, self._identity, self._store, self._waiting, self._stop)
+        startup = Startup(self._seat, self._identity, self._store, self._waiting, self._stop, self._final_types)
         if refused := startup.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
             self._seat.last_words(refused)

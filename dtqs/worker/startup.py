@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from dtqs import naming
 from dtqs.deadline import Stop
 from dtqs.errors import StoreUnavailable, WorkerDied
 from dtqs.event import LogRef
-from dtqs.scoreboard import Death
+from dtqs.scoreboard import TIME_LIMIT, Death
 from dtqs.store import Store
 from dtqs.store.workers import ProcessTotals, WorkerIdentity
 from dtqs.tally import death_label
@@ -26,7 +26,17 @@ T = TypeVar("T")
 class Startup:
     """Repeats each step until PostgreSQL answers or the worker must stop."""
 
-    def __init__(self, seat: WorkerSeat, identity: WorkerIdentity, store: Store, waiting: Waiting, stop: Stop) -> None:
+    def __init__(
+        self,
+        seat: WorkerSeat,
+        identity: WorkerIdentity,
+        store: Store,
+        waiting: Waiting,
+        stop: Stop,
+        final_types: Sequence[str] = (),
+    ) -> None:
+        """`final_types`: the types whose attempts are not retried after a time limit."""
+        self._final_types = final_types
         self._seat, self._identity, self._store, self._waiting, self._stop = seat, identity, store, waiting, stop
 
     def schema_refusal(self) -> str | None:
@@ -53,13 +63,14 @@ class Startup:
 
     def _take_back(self, death: Death) -> list[LogRef] | None:
         """Take back the leases of one predecessor. After some failures leave them to a keeper."""
+        final, cause = self._final_types if death.cause == TIME_LIMIT else (), WorkerDied(death.cause)
         for _ in range(_TRIES):
             # an outage is no failure of this death
             self._persist(self._store.database.schema_refusal)
             if self._stop.requested:
                 return None
             try:
-                return self._store.leases.reclaim(death.worker_id, WorkerDied(death.cause), death)
+                return self._store.leases.reclaim(death.worker_id, cause, death, final_types=final)
             except Exception as error:  # a row of this worker is locked by somebody, or its lease is damaged
                 fields = {"worker_id": death.worker_id, "reason": str(error)}
                 logger.warning("take-back failed", extra=fields)

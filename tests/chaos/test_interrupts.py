@@ -83,6 +83,16 @@ def test_code_that_swallows_interrupts_is_killed_at_its_time_limit(trial: Try, t
     system.check()
 
 
+def test_a_type_without_a_retry_after_a_time_limit_has_none_after_a_kill_at_it(trial: Try, tmp_path: Path) -> None:
+    system = trial(ONE)
+    payload = {"marker": str(tmp_path / "marker")}
+    task_id = system.put_one(payload, task_type="stubborn_once", timeout_seconds=0.5, max_retries=5)
+    assert system.outcome(task_id, 10) == "failed"
+    assert system.attempts(task_id) == 1
+    assert "time limit" in system.error(task_id)
+    system.check()
+
+
 def test_any_task_that_exceeds_its_time_limit_fails_transiently(trial: Try) -> None:
     system = trial()
     limits: dict[str, Any] = {"timeout_seconds": 0.5, "max_retries": 1}

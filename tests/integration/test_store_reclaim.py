@@ -151,6 +151,40 @@ def test_a_task_fails_after_its_third_death_however_often_it_may_be_retried(worl
     world.check()
 
 
+def test_a_culprit_of_a_final_type_fails_at_once_and_the_rest_of_its_lease_does_not(world: World) -> None:
+    (culprit, other), worker = world.submit(2, max_retries=1000), world.worker()
+    world.claim(worker, [culprit, other])
+    world.store.leases.reclaim(worker, DIED, death(worker, culprit), final_types=["sms", "echo"])
+    assert world.statuses([culprit, other]) == ["failed", "pending"]
+    record = world.store.reads.task(culprit)
+    assert (world.attempts(culprit), record.error["message"], record.error["transient"]) == (1, str(DIED), False)
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("final_types", "effect", "known"), [([], None, True), (["echo"], Effect.RETRY, True), (["echo"], None, False)]
+)
+def test_a_death_is_final_only_for_the_task_that_ran_without_an_effect_to_retry(
+    world: World, final_types: list[str], effect: Effect | None, known: bool
+) -> None:
+    (task,), worker = world.submit(light=False), world.worker()
+    lease = world.claim(worker, [task])
+    if effect:
+        world.store.leases.mark_effect(lease, task, effect)
+    world.store.leases.reclaim(worker, DIED, death(worker, task if known else None), final_types=final_types)
+    assert (world.status(task), world.attempts(task)) == ("pending", 1)
+    world.check()
+
+
+def test_a_final_death_of_a_task_with_a_cancel_request_ends_as_cancelled(world: World) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    world.store.tasks.cancel([task])
+    world.store.leases.reclaim(worker, DIED, death(worker, task), final_types=["echo"])
+    assert world.status(task) == "cancelled"
+    world.check()
+
+
 @pytest.mark.parametrize("marked", [True, False])
 def test_the_loss_of_a_node_spends_no_attempt_and_is_no_death(world: World, marked: bool) -> None:
     (task,) = world.submit(max_retries=0)

@@ -237,7 +237,11 @@ MUTATIONS = [
         ("lease.worker_id = %(worker_id)s::uuid AND ", ""),
         (" FOR UPDATE OF lease", ""),
         (" ORDER BY member.id)", " ORDER BY member.id DESC)"),
-        (") task ORDER BY member.id)", ") task ORDER BY mine.started_at, member.id)"),
+        (" final(is_final) ORDER BY member.id)", " final(is_final) ORDER BY mine.started_at, member.id)"),
+        " OR final.is_final",
+        (" AND task.task_type = ANY (%(final_types)s::text[])", ""),
+        ("mine.effect IS NULL AND member.id = %(culprit)s::uuid AND ", "member.id = %(culprit)s::uuid AND "),
+        ("mine.effect IS NULL AND member.id = %(culprit)s::uuid AND ", "mine.effect IS NULL AND "),
         ("CASE WHEN mine.effect = 'fail' THEN 'failed'\n", "CASE WHEN false THEN 'failed'\n"),
         (
             "WHEN %(idle)s OR member.id <> %(culprit)s::uuid THEN 'unspent'",

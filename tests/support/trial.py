@@ -31,6 +31,7 @@ _PROCESSORS = (
     "bomb",
     "family",
     "stubborn",
+    "stubborn_once",
     "shape",
     "effect",
     "once",

@@ -82,6 +82,16 @@ def stubborn(payload: StubbornPayload, context: Context) -> None:
             continue
 
 
+@processor("stubborn_once", payload=StubbornPayload, retry_on_timeout=False)
+def stubborn_once(payload: StubbornPayload, context: Context) -> None:
+    """Swallow every interrupt, and want no retry after a time limit."""
+    while True:
+        try:
+            time.sleep(1000)
+        except BaseException:
+            continue
+
+
 class ShapePayload(Payload):
     shape: str
 

@@ -4,7 +4,7 @@
 -- is unknown, and no task is if the worker was idle. A death counts only if the worker process died alone (`blamed`): a
 -- lost node or heartbeat is not the task's fault. It spends no attempt, and has a count of its own. After max_deaths or
 -- max_losses the task fails. Only a reclaim counts them, and the lease keeps other sessions out, so this snapshot has
--- the newest counts.
+-- the newest counts. A culprit of final_types fails at once: its type has no retry after a time limit.
 WITH gone AS MATERIALIZED (
     SELECT lease.id
     FROM leases lease
@@ -29,11 +29,12 @@ settlement AS MATERIALIZED (
             WHEN %(idle)s OR member.id <> %(culprit)s::uuid THEN 'unspent'
             WHEN NOT %(blamed)s AND task.losses + 1 >= %(max_losses)s THEN 'last_loss'
             WHEN NOT %(blamed)s THEN 'lost'
-            WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'
+            WHEN task.deaths + 1 >= %(max_deaths)s OR final.is_final THEN 'last_death'
             ELSE 'died' END AS kind,
         CASE
             WHEN mine.effect = 'fail'
             THEN replace(%(unknown)s, '[processor:TYPE]', '[processor:' || task.task_type || ']')
+            WHEN %(blamed)s AND final.is_final THEN %(final_error)s
             WHEN %(blamed)s AND task.deaths + 1 >= %(max_deaths)s THEN %(last_error)s
             WHEN NOT %(blamed)s AND task.losses + 1 >= %(max_losses)s THEN %(last_loss)s
             ELSE %(error)s END AS value,
@@ -49,6 +50,10 @@ settlement AS MATERIALIZED (
         WHERE tasks.id = member.id
         OFFSET 0
     ) task
+    CROSS JOIN LATERAL (
+        SELECT
+            mine.effect IS NULL AND member.id = %(culprit)s::uuid AND task.task_type = ANY (%(final_types)s::text[])
+    ) final(is_final)
     ORDER BY member.id
 ),
 {settle}
