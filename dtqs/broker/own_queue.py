@@ -26,10 +26,16 @@ def hear(channel: Channel, exchange: str, length: int, size_bytes: int, on_messa
         "x-expires": _EXPIRES_MS,
     }
 
+    def cancelled(_: Method) -> None:
+        # the broker has deleted the queue; a new channel gets a new one
+        if channel.is_open:
+            channel.close()
+
     def declared(frame: Method) -> None:
         queue = frame.method.queue
         channel.basic_consume(queue, on_message, auto_ack=True)
         channel.queue_bind(queue, exchange)
 
+    channel.add_on_cancel_callback(cancelled)
     declare_exchanges(channel)
     channel.queue_declare("", exclusive=True, auto_delete=True, arguments=arguments, callback=declared)

@@ -92,5 +92,9 @@ def test_a_new_channel_leaves_no_queue_of_events_behind(url: str, monkeypatch: p
         soon(lambda: len(bound) == 2, "it hears events on a new channel")
         soon(lambda: not queue_exists(url, bound[0]), "the old queue is gone")
         assert queue_exists(url, bound[1])
+        channel = one._consuming.channel
+        assert channel is not None
+        channel.queue_delete(bound[1])
+        soon(lambda: len(bound) == 3, "it hears events again after the broker deleted its queue")
     finally:
         one.stop(Deadline(5))
