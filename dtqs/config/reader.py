@@ -138,6 +138,12 @@ def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
         problems.append(
             f"{short} less than two heartbeats of {lease.heartbeat_seconds:g} s; allowed: {least:g} or more"
         )
+    if lease.grace_seconds > lease.far_out_seconds:
+        # later rows count as far out, so nothing would start a pool for a task whose hint was lost
+        problems.append(
+            f"{_where(raw, 'lease', 'grace_seconds')}: {lease.grace_seconds:g} is above far_out_seconds = "
+            f"{lease.far_out_seconds:g}; allowed: that or less"
+        )
     return problems
 
 

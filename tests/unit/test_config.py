@@ -275,6 +275,10 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
             "[lease]\nlease_seconds = 30\nheartbeat_seconds = 16\n",
             "less than two heartbeats of 16 s; allowed: 32 or more",
         ),
+        (
+            "[lease]\ngrace_seconds = 60\nfar_out_seconds = 30\n",
+            "line 2: [lease] grace_seconds: 60 is above far_out_seconds = 30; allowed: that or less",
+        ),
     ],
 )
 def test_contradictory_settings_are_errors(tmp_path: Path, text: str, part: str) -> None:
