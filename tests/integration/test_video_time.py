@@ -1,6 +1,7 @@
 """Time in videos: length, time of each frame, and place of the sound, all measured by ffprobe and ffmpeg."""
 
 import itertools
+import math
 import re
 from array import array
 from pathlib import Path
@@ -278,3 +279,20 @@ def test_the_frame_shown_at_a_time_is_taken_even_if_none_begins_there(transcode:
         True
     ] * 2
     assert cut["duration_seconds"] == 2.0
+
+
+@pytest.mark.parametrize("fps", [0.1, 0.3, 0.5, 1])
+def test_few_frames_a_second_change_no_length(transcode: Run, sources: Path, fps: float) -> None:
+    """Check a length that is not a multiple of the interval. A WebP shows its last frame as long as the others."""
+    seconds, frames_shown = 5.4, math.ceil(5.4 * fps)
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25", "-t", "5.4", *SMALL, sources / "film.mp4")
+    rate, two_passes = {"fps": fps}, {"video_bit_rate": 60_000, "two_pass": True, "speed": "ultrafast"}
+    asked = (FAST, WEBM, STREAM, {"format": "gif"}, {"format": "webp"}, {"format": "webm", **two_passes})
+    made = transcode(sources / "film.mp4", *(each | rate for each in asked))
+    mp4, webm, stream, twice = (media(made, label) for label in ("o0", "o1", "p.m4s", "o5"))
+    for shown in times(mp4, webm, stream, twice):
+        assert shown == pytest.approx([number / fps for number in range(frames_shown)], abs=0.006)
+    assert ends(mp4, webm, stream, twice) == [pytest.approx([seconds], abs=0.02)] * 4
+    gif, webp = (next(output for output, _ in made if output["name"] == name) for name in ("o3", "o4"))
+    assert gif["duration_seconds"] == pytest.approx(seconds, abs=0.02)
+    assert webp.get("duration_seconds", 0) == pytest.approx(frames_shown / fps if frames_shown > 1 else 0, abs=0.02)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video.excerpt import VideoTiming
+from dtqs.processors.video.filters import frames_at
 from dtqs.processors.video.payload import Speed
 
 Options = dict[str, str | int | float]
@@ -30,6 +31,7 @@ _TICKS = {"mp4": Fraction(1, 90_000), "hls": Fraction(1, 90_000), "webm": Fracti
 _COARSE = Fraction(1, 100)
 _ROUNDING_SECONDS, _SPARSE_SECONDS = 0.0005, 0.5
 _UNEVEN = 1.5
+_OVERHANG_SECONDS, _LATE_SECONDS = 0.04, 0.01
 _CRF = {"libx264": 23, "libx265": 26, "libsvtav1": 35, "libaom-av1": 32, "libvpx-vp9": 32}
 _SPEEDS: tuple[Speed, ...] = (
     "ultrafast",
@@ -92,14 +94,15 @@ def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | 
 
 def timing(frames: VideoTiming | None, fps: float | None, format: str) -> Options:
     """Return the options that keep the time of each frame, and the duration of the last one."""
-    if frames is None or not frames.is_known or fps:
+    if frames is None or not frames.is_known:
         return {}
+    if fps:
+        return _even_timing(frames, fps, format)
     tick = 1 / frames.rate if frames.rate and not frames.is_held else _TICKS[format]
     options: Options = {"enc_time_base:v": f"{tick.numerator}/{tick.denominator}"}
     duration = "DURATION"
     if frames.is_held:
-        last, end = (frames.last_seconds - _ROUNDING_SECONDS) / _TICKS[format], frames.end_seconds / _TICKS[format]
-        duration = f"if(gt(PTS\\,{last:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
+        duration = _lasting(format, frames.last_seconds - _ROUNDING_SECONDS, frames.end_seconds)
     is_uneven = frames.rate is None or frames.longest_seconds > _UNEVEN * frames.usual_seconds
     # a fragment begins at the sum of the durations before it, and the muxer guesses the last duration of each
     if format == "hls" and is_uneven:
@@ -109,6 +112,31 @@ def timing(frames: VideoTiming | None, fps: float | None, format: str) -> Option
     if frames.is_held or frames.longest_seconds > _SPARSE_SECONDS or (format == "hls" and is_uneven):
         options["bf"] = 0  # with B-frames, which are decoded out of order, the video would end early or late
     return options
+
+
+def _even_timing(frames: VideoTiming, fps: float, format: str) -> Options:
+    """Return the options that end the last frame of a fixed rate with the excerpt, if its interval ends later."""
+    if (shown_seconds := last_frame_seconds(frames, fps)) is None:
+        return {}
+    last, tick = frames.end_seconds - shown_seconds, _TICKS[format]
+    duration = _lasting(format, last - _LATE_SECONDS, frames.end_seconds)
+    options: Options = {"bsf:v": f"setts=duration={duration}", "bf": 0}
+    # WebM's muxer has this clock anyway, and libvpx distributes its bits best with a tick for each frame
+    return options if format == "webm" else options | {"enc_time_base:v": f"{tick.numerator}/{tick.denominator}"}
+
+
+def _lasting(format: str, after_seconds: float, end_seconds: float) -> str:
+    """Return the expression that ends the frame after this time at the end, and leaves the others as they are."""
+    after, end = after_seconds / _TICKS[format], end_seconds / _TICKS[format]
+    return f"if(gt(PTS\\,{after:.1f})\\,max(1\\,{end:.0f}-PTS)\\,DURATION)"
+
+
+def last_frame_seconds(frames: VideoTiming, fps: float) -> float | None:
+    """Return how long the last frame of a fixed rate is shown; None if that is about its interval."""
+    count = frames_at(fps, frames.end_seconds)
+    if count / fps - frames.end_seconds <= _OVERHANG_SECONDS:
+        return None
+    return frames.end_seconds - (count - 1) / fps
 
 
 def paced(options: Options, fps: float) -> Options:

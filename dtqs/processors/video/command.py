@@ -23,7 +23,7 @@ _OPTIONS = frozenset({
     "bufsize", "preset", "cpu-used", "deadline", "row-mt", "pix_fmt", "force_key_frames", "tag", "x265-params",
     "pass", "passlogfile", "ar", "frames", "q", "quality", "loop", "movflags", "metadata", "update",
     "start_number", "disposition", "skip_frame", "reinit_filter", "auto-alt-ref", "fps_mode", "hls_time",
-    "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name",
+    "final_delay", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name",
     "var_stream_map", "enc_time_base", "bsf", "bf", "show_entries",
 })  # fmt: skip
 """The allow-list. No option on it reads or writes a file that the command does not name."""

@@ -1,5 +1,6 @@
 """Filters for times, subtitles and audio. `paint` has those for the look of the frames."""
 
+import math
 from typing import Any
 
 from dtqs.processors.video.command import Stream
@@ -7,6 +8,8 @@ from dtqs.processors.video.excerpt import AudioTiming, VideoTiming
 
 _ROUNDING_SECONDS = 0.00001
 _GAP_SECONDS, _NEVER_SECONDS = 0.03, 1e6
+_LEAST_FRAME_SECONDS = 0.04
+"""A last frame that would be shown for less, or for less than half of its time, is left out."""
 _MEASURABLE = {"I": (-99.0, 0.0), "TP": (-99.0, 99.0), "LRA": (0.0, 99.0), "thresh": (-99.0, 0.0)}
 """The figures that loudnorm accepts. It measures higher ones in a clipped source, and then refuses them."""
 
@@ -61,8 +64,13 @@ def hold_last(stream: Stream, fps: float | None, timing: VideoTiming | None) -> 
     """Repeat the last frame up to the end of the excerpt, if a frame rate is requested."""
     if not fps or timing is None or not timing.is_known:
         return stream
-    count = max(1, round(timing.end_seconds * fps))
+    count = frames_at(fps, timing.end_seconds)
     return stream.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=count)
+
+
+def frames_at(fps: float, seconds: float) -> int:
+    """Return the number of frames that begin within this time."""
+    return max(1, math.ceil(seconds * fps - min(_LEAST_FRAME_SECONDS * fps, 0.5)))
 
 
 def fill_gaps(stream: Stream, timing: AudioTiming) -> Stream:

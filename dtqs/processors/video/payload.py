@@ -115,9 +115,9 @@ class Fields(Payload):
     crop: VideoCrop | None = Field(default=None, description="use this part of the frame, before scaling")
     fps: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.01,
         le=240,
-        description="frames per second, gif to 50, webp to 90; default: the video's, gif and webp 10",
+        description="frames per second, from 0.01, gif to 50, webp to 90; default: the video's, gif and webp 10",
     )
     deinterlace: bool | None = Field(default=None, description="true: make whole frames of interlaced ones")
     video_codec: VideoCodec | None = Field(default=None, description="default: h264; in webm vp9")

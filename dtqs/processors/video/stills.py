@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import filters, overlays, paint, vtt
+from dtqs.processors.video import codecs, filters, overlays, paint, vtt
 from dtqs.processors.video.colour import Surface, image_surface
 from dtqs.processors.video.command import Stream, TimeSpan, fd_path, output
 from dtqs.processors.video.excerpt import frame_at
@@ -131,13 +131,21 @@ class AnimatedClip:
     def _options(self) -> dict[str, Any]:
         once = self._spec.loop is False
         if self._is_gif:
-            return {"loop": -1 if once else 0}
+            return {"loop": -1 if once else 0} | self._final_delay()
         return {
             "c:v": "libwebp_anim",
             "pix_fmt": "bgra",
             "quality": self._spec.quality or 75,
             "loop": 1 if once else 0,
         }
+
+    def _final_delay(self) -> dict[str, Any]:
+        """Return how long a GIF shows its last frame: ffmpeg would take the time of the frame before."""
+        timing, fps = self._excerpt.video, self._spec.fps
+        if timing is None or not timing.is_known or not fps:
+            return {}
+        seconds = codecs.last_frame_seconds(timing, fps)
+        return {} if seconds is None else {"final_delay": max(1, round(100 * seconds))}
 
 
 class Sheet:
