@@ -65,6 +65,14 @@ def test_each_number_of_channels_can_be_encoded(transcode: Run, sources: Path) -
     assert [(output["audio_codec"], output["audio_channels"]) for output, _ in made] == wanted
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_audio_alone_gets_no_more_bits_than_its_encoder_takes(transcode: Run, sources: Path, channels: int) -> None:
+    tone = tones(sources / "tone.wav", *range(1, channels + 1))
+    asked = [{"format": name, "max_bytes": 10_000_000, "end_seconds": 0.2} for name in ("aac", "mp3", "opus")]
+    made = transcode(tone, *asked, {"format": "opus", "audio_bit_rate": 500_000, "end_seconds": 0.2})
+    assert [output["audio_codec"] for output, _ in made] == ["aac", "mp3", "opus", "opus"]
+
+
 def test_sample_rates_are_kept_or_chosen(transcode: Run, sources: Path) -> None:
     tone = tones(sources / "tone.wav", 1)
     made = transcode(tone, {"format": "mp3", "audio_sample_rate": 24000, "loudness_lufs": -16, "audio_channels": 1})

@@ -25,6 +25,8 @@ AUDIO_CODECS = {
 """The codecs that each format can hold, its default first."""
 AV1_SIDE = 64
 """The encoder SVT-AV1 refuses frames with a shorter side."""
+OPUS_BIT_RATE = 256_000
+"""The most bits per second that libopus allows for each channel."""
 MOST_FPS = {"gif": 50.0, "webp": 90.0}
 """Browsers show a frame of 10 ms or less for 100 ms, and a GIF counts hundredths of a second."""
 CRF_LIMITS = {"h264": 51, "hevc": 51, "vp9": 63, "av1": 63}

@@ -35,7 +35,7 @@ _READERS = {
 _TRIES = 4
 _OVERHEAD = 8_000
 """The most bits per second that a container needs for itself."""
-_LEAST, _LEAST_SOUND, _MOST_SOUND = 16_000, 24_000, 320_000
+_LEAST, _LEAST_SOUND = 16_000, 24_000
 _SOUND_PART = 0.25
 _GENEROUS = 0.15
 """Bits per pixel above which constant quality looks the same and makes a smaller file."""
@@ -217,7 +217,8 @@ class SingleFile:
             raise PermanentError(f"output {self._spec.name}: max_bytes needs a source whose duration is known")
         whole = int(limit * 8 / seconds * 0.98) - _OVERHEAD
         if frame is None:
-            return Rate(sound_bit_rate=self._at_least(min(whole, _MOST_SOUND)))
+            most = sound.highest_bit_rate(self._spec, track) if track else whole
+            return Rate(sound_bit_rate=self._at_least(min(whole, most)))
         default = sound.bit_rate_of(self._spec, track) if track else 0
         share = default if self._spec.audio_bit_rate else min(default, max(_LEAST_SOUND, int(whole * _SOUND_PART)))
         budget = self._at_least(whole - share)

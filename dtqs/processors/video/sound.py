@@ -11,11 +11,12 @@ from dtqs.processors.video.command import Stream, output
 from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
-from dtqs.processors.video.rules import audio_codec_of
+from dtqs.processors.video.rules import OPUS_BIT_RATE, audio_codec_of
 from dtqs.processors.video.studio import Source, Studio
 from dtqs.processors.video.video_info import Sound
 
 _PER_CHANNEL = {"aac": 64_000, "opus": 48_000, "mp3": 64_000}
+_MOST_BIT_RATE = 320_000
 _KEPT_SAMPLE_RATES = (44100, 48000)
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
@@ -28,7 +29,16 @@ def channels_of(spec: VideoOutput, sound: Sound) -> int:
 
 
 def bit_rate_of(spec: VideoOutput, sound: Sound) -> int:
-    return spec.audio_bit_rate or _PER_CHANNEL[audio_codec_of(spec)] * channels_of(spec, sound)
+    wanted = spec.audio_bit_rate or _PER_CHANNEL[audio_codec_of(spec)] * channels_of(spec, sound)
+    # submit knows the number of channels only if the output names it
+    return min(wanted, OPUS_BIT_RATE * channels_of(spec, sound)) if audio_codec_of(spec) == "opus" else wanted
+
+
+def highest_bit_rate(spec: VideoOutput, sound: Sound) -> int:
+    """Return the most bits per second that are of use, and that the codec allows with these channels."""
+    if audio_codec_of(spec) == "opus":
+        return min(_MOST_BIT_RATE, OPUS_BIT_RATE * channels_of(spec, sound))
+    return _MOST_BIT_RATE
 
 
 def options(studio: Studio, spec: VideoOutput, sound: Sound) -> Options:
