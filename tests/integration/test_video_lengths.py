@@ -10,7 +10,7 @@ from dtqs.processors.video.command import TimeSpan
 from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.studio import Source, Studio
 from tests.integration.test_video_time import FAST, PART, SMALL, STREAM, WEBM, ends, media
-from tests.support.films import Run, ffmpeg, film, opened, times
+from tests.support.films import Run, facts, ffmpeg, film, opened, times
 
 
 def test_a_video_of_one_frame_makes_a_preview_of_one(transcode: Run, sources: Path) -> None:
@@ -116,3 +116,27 @@ def test_an_encode_that_lost_its_end_is_a_failure(
     for output in (FAST, {"format": "mp3"}, STREAM, WEBM):
         with pytest.raises(PermanentError, match=r"its (video|audio) ends at 2\.\d+ s, not at 4\.00 s"):
             transcode(clip, output)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "chapters"), [(0, 20, [(0, 7), (7, 14), (14, 20)]), (0, 9, [(0, 7), (7, 9)]), (2, 9, [])]
+)
+def test_chapters_make_no_part_longer(
+    transcode: Run, sources: Path, begin: int, end: int, chapters: list[tuple[int, int]]
+) -> None:
+    (sources / "chapters.txt").write_text(
+        ";FFMETADATA1\ntitle=Whole\n"
+        + "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={n}\nEND={n + 7}\ntitle=c{n}\n" for n in (0, 7, 14))
+    )
+    inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=20:r=5", "-f", "lavfi", "-i", "sine=440:d=20")
+    source = sources / "film.mkv"
+    ffmpeg(*inputs, "-f", "ffmetadata", "-i", sources / "chapters.txt", "-map_metadata", "2", "-shortest", source)
+    part = {"start_seconds": begin, "end_seconds": end, "keep_metadata": True}
+    made = transcode(source, part | FAST, part | WEBM, part | {"format": "aac"})
+    for output, path in made:
+        said = facts(path, "-show_chapters")
+        assert float(said["duration"]) == pytest.approx(end - begin, abs=0.1)
+        assert output["duration_seconds"] == pytest.approx(end - begin, abs=0.1)
+        assert said["tags"]["title"] == "Whole"
+        found = [(float(each["start_time"]), float(each["end_time"])) for each in said["chapters"]]
+        assert found == [pytest.approx(each, abs=0.1) for each in chapters]

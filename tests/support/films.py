@@ -49,7 +49,7 @@ def facts(path: Path | str, *options: str) -> dict[str, Any]:
     streams: dict[str, dict[str, Any]] = {}
     for stream in report["streams"]:
         streams.setdefault(stream["codec_type"], stream)
-    return {**report["format"], **streams}
+    return {**report["format"], **streams, "chapters": report.get("chapters", [])}
 
 
 def times(*paths: Path, kind: str = "v") -> list[list[float]]:

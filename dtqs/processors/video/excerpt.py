@@ -72,6 +72,11 @@ class Excerpt:
     video: VideoTiming | None
     audio: AudioTiming | None
 
+    @property
+    def is_known(self) -> bool:
+        """Tell whether the source's packets tell the end of the excerpt."""
+        return self.video is None or self.video.is_known
+
 
 def choose_excerpt(
     name: str,

@@ -33,6 +33,7 @@ _READERS = {
     "opus": Container("ogg", "audio/ogg"),
 }
 _TRIES = 4
+_SAME_BEGIN_SECONDS = 0.05
 _OVERHEAD = 8_000
 """The most bits per second that a container needs for itself."""
 _LEAST, _LEAST_SOUND = 16_000, 24_000
@@ -101,6 +102,7 @@ class SingleFile:
             picture_seconds=excerpt.video.end_seconds if excerpt.video else None,
             sound_seconds=excerpt.audio.end_seconds if excerpt.audio else None,
             subtitles=int(self._carried() is not None),
+            most_seconds=excerpt.seconds if excerpt.is_known else None,
         )
 
     def _encode(self, file: BinaryIO) -> None:
@@ -193,7 +195,7 @@ class SingleFile:
         return text if text and text.cues and self._spec.subtitles and self._spec.subtitles.mode == "carry" else None
 
     def _final_options(self) -> Options:
-        options: Options = {} if self._spec.keep_metadata else {"map_metadata": -1, "map_chapters": -1}
+        options = self._metadata_options()
         if self._format in ("mp4", "aac") and self._spec.faststart is not False:
             options["movflags"] = "+faststart"
         if self._carried() and self._spec.subtitles:
@@ -203,6 +205,16 @@ class SingleFile:
                 "metadata:s:s:0": f"language={three_letters(language) if is_mp4 else language}",
             }
         return options
+
+    def _metadata_options(self) -> Options:
+        """Return the options for title, date, place and chapters."""
+        if not self._spec.keep_metadata:
+            return {"map_metadata": -1, "map_chapters": -1}
+        # ffmpeg shifts chapters by the begin of its reading, which is earlier than a part's own begin
+        if self._plan.excerpt.span.start_seconds > _SAME_BEGIN_SECONDS:
+            return {"map_chapters": -1}
+        # it cuts chapters only by the output's own length; longer ones would make the file longer than its tracks
+        return {"t": f"{self._plan.excerpt.seconds:.6f}"} if self._plan.excerpt.is_known else {}
 
     def _rate(self) -> Rate:
         return Rate(self._spec.crf, self._spec.video_bit_rate, self._spec.max_bit_rate)

@@ -26,6 +26,8 @@ class Expected:
     picture_seconds: float | None = None
     sound_seconds: float | None = None
     subtitles: int = 0
+    most_seconds: float | None = None
+    """The length of the whole file. Players show the container's, which also counts chapters and subtitles."""
 
 
 def check(name: str, made: VideoInfo, expected: Expected, limit_seconds: float) -> None:
@@ -47,6 +49,9 @@ def check(name: str, made: VideoInfo, expected: Expected, limit_seconds: float) 
         ("audio", sound, expected.sound_seconds),
     ):
         check_seconds(name, kind, track.end_seconds if track else None, seconds, limit_seconds)
+    most, whole = expected.most_seconds, made.container_seconds or 0.0
+    if most is not None and whole > most + allowed_gap(most):
+        raise _failed(name, f"it lasts {whole:.2f} s, not {most:.2f} s")
 
 
 def check_seconds(name: str, kind: str, ends: float | None, expected: float | None, limit_seconds: float) -> None:
