@@ -77,3 +77,10 @@ def test_sample_rates_are_kept_or_chosen(transcode: Run, sources: Path) -> None:
     tone = tones(sources / "tone.wav", 1)
     made = transcode(tone, {"format": "mp3", "audio_sample_rate": 24000, "loudness_lufs": -16, "audio_channels": 1})
     assert [(output["audio_channels"], output["audio_sample_rate"]) for output, _ in made] == [(1, 24000)]
+
+
+def test_a_title_is_not_read_as_an_error(transcode: Run, sources: Path) -> None:
+    title = "x" * 3000 + "\nNo space left on device"
+    ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-metadata", f"title={title}", sources / "titled.m4a")
+    ((output, _),) = transcode(sources / "titled.m4a", {"format": "mp3", "loudness_lufs": -16})
+    assert output["audio_codec"] == "mp3"

@@ -55,7 +55,7 @@ def failure(name: str, status: int, lines: Sequence[str], cpu_seconds: float, bo
         return TransientError(f"{name} could not begin{tail}")
     if status < 0:
         return PermanentError(f"{name} died of {signal_name(-status)} over this video{tail}")
-    if codec := next((found[1] for line in lines if (found := _UNSUPPORTED.search(line))), None):
+    if codec := next((found[1] for line in _own_words(lines) if (found := _UNSUPPORTED.search(line))), None):
         return UnsupportedCodec(codec)
     return _logged_failure(name, status, lines, bounds, tail)
 
@@ -82,7 +82,12 @@ def is_disk_full(lines: Sequence[str]) -> bool:
 
 
 def _mentions(lines: Sequence[str], phrases: Sequence[str]) -> bool:
-    return any(phrase in line for line in lines for phrase in phrases)
+    return any(phrase in line for line in _own_words(lines) for phrase in phrases)
+
+
+def _own_words(lines: Sequence[str]) -> list[str]:
+    """Return the lines without ffmpeg's description of a file: it is indented, and a title may say anything."""
+    return [line for line in lines if not line.startswith(" ")]
 
 
 def with_last_lines(lines: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dtqs.processors.video.figures import number
 from dtqs.processors.video.packets import LINE_BYTES
 
-_LINES_KEPT, _LINE_CHARACTERS = 60, 500
+_LINES_KEPT, _LINE_CHARACTERS, _LINE_BYTES = 60, 500, 2000
 _KEYS = frozenset({"out_time_us", "frame", "total_size", "speed"})
 _FILE_NAMES = re.compile(r"(file:)?/proc/self/fd/\d+")
 _ADDRESSES = re.compile(r" @ 0x[0-9a-f]+")
@@ -36,8 +36,10 @@ class LogTail:
 
     def take(self, sample: bytes) -> bool:
         *whole, self._rest = (self._rest + sample).replace(b"\r", b"\n").split(b"\n")
-        if not sample or len(self._rest) > _LINE_CHARACTERS:
+        if not sample:
             whole, self._rest = [*whole, self._rest], b""
+        # the end of a long line is dropped: it must not look like a line of its own
+        self._rest = self._rest[:_LINE_BYTES]
         # clean only lines that stay: a megabyte of log would otherwise take more than a second
         self.lines.extend(_plain(line) for line in [line for line in whole if line.strip()][-_LINES_KEPT:])
         return False  # log lines are not progress

@@ -1,12 +1,15 @@
-"""Output of a subverted ffmpeg or ffprobe: overlong lines and endless keys take no memory."""
+"""Output of a subverted ffmpeg or ffprobe: overlong lines and endless keys take no memory, and a title is no error."""
 
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
-from dtqs.processors.video.ffmpeg_output import EncodeProgress, ProgressReader
+from dtqs.errors import PermanentError
+from dtqs.processors.video.failures import failure, is_disk_full
+from dtqs.processors.video.ffmpeg_output import EncodeProgress, LogTail, ProgressReader
 from dtqs.processors.video.packets import PacketReader
+from dtqs.processors.video.settings import VideoSettings
 
 
 def test_progress_is_read_from_the_output_of_ffmpeg() -> None:
@@ -40,3 +43,13 @@ def test_invalid_numbers_are_ignored() -> None:
     reader.take(b"9" * 5000 + b",1,1,1,1,K\n0,nan,inf,1,9" + b"9" * 30 + b",K\n0,1.0,nan,1.0," + b"9" * 30 + b",K\n")
     track = reader.tracks[0]
     assert (list(track.times), list(track.positions), track.end_seconds) == ([1.0], [-1], 2.0)
+
+
+def test_a_files_title_is_not_read_as_an_error() -> None:
+    log = LogTail()
+    log.take(b"Input #0\n  Metadata:\n    title           : No space left on device" + b"x" * 3000)
+    log.take(b"No space left on device, Codec (evil) not on whitelist\n")
+    assert not is_disk_full(log.lines)
+    assert type(failure("ffmpeg", 1, log.lines, 0.0, VideoSettings().bounds())) is PermanentError
+    log.take(b"av_interleaved_write_frame(): No space left on device\n")
+    assert is_disk_full(log.lines)
