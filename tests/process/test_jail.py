@@ -110,7 +110,10 @@ def test_every_attempt_of_the_decoder_fails(
         "import json\n"
         "from dtqs.processors.image.work import Work\n"
         f"attacks = {{'__name__': 'attacks'}}\nexec({ATTACKS!r}, attacks)\n"
-        f"Work.run = lambda self: attacks['tried']({targets!r})\n"
+        "from dtqs.errors import PermanentError\n"
+        "def run(self):\n"
+        f"    raise PermanentError(json.dumps(attacks['tried']({targets!r})))\n"
+        "Work.run = run\n"
     )
     monkeypatch.syspath_prepend(modules)
     (tmp_path / "sources").mkdir()
@@ -118,10 +121,11 @@ def test_every_attempt_of_the_decoder_fails(
     image = ImageProcessor(ImageSettings())
     payload = ImagePayload.model_validate({"source": f"file:{tmp_path}/sources/picture.png"})
     try:
-        with attempt.context().open_input(payload.source) as file:
-            endings, _ = image._process.run(payload, {payload.source: file}, lambda *_: None, Jail("required"))
+        with attempt.context().open_input(payload.source) as file, pytest.raises(PermanentError) as refused:
+            image._process.run(payload, {payload.source: file}, lambda *_: None, Jail("required"))
     finally:
         image.close()
+    endings = json.loads(str(refused.value))
     assert succeeded(endings) == set()
     in_folder = {name for name in endings if name.startswith("in its own folder") and "kill" not in name}
     assert {endings[name] for name in in_folder} <= {"EACCES"}, "the decoder has no folder"

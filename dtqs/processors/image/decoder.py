@@ -23,7 +23,7 @@ from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.image.work import Made, Work
 
-_TRACEBACK_CHARACTERS = 4000
+_TEXT_CHARACTERS, _MOST_REMARKS = 10_000, 100
 
 
 def main() -> None:
@@ -78,9 +78,9 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
 
     try:
         work = Work(ImagePayload.model_validate_json(payload), settings, sources, hand_over)
-        return {"done": work.run(), "remarks": work.remarks}
+        return {"done": work.run(), "remarks": work.remarks[:_MOST_REMARKS]}
     except DtqsError as error:
-        return {"refused": str(error), "transient": isinstance(error, TransientError)}
+        return {"refused": str(error)[:_TEXT_CHARACTERS], "transient": isinstance(error, TransientError)}
     except MemoryError:
         gc.collect()
         return {
@@ -91,7 +91,7 @@ def _answer(worker: socket.socket, payload: str, sources: Mapping[str, BinaryIO]
     except wire.Gone:
         raise
     except Exception:  # an unknown fault of ours or of a library: the worker reports it, and the next task may succeed
-        return {"fault": traceback.format_exc()[-_TRACEBACK_CHARACTERS:]}
+        return {"fault": traceback.format_exc()[-_TEXT_CHARACTERS:]}
 
 
 def _allow_cpu(seconds: int) -> None:

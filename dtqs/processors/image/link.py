@@ -8,7 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,7 @@ _ANSWER_SPARE_SECONDS = 60.0
 _SLOWED_DOWN = 10
 """Factor by which the process may take longer than its processor time on a busy machine."""
 _END_SECONDS = 2.0
+_MOST_REMARKS, _LONGEST_WORDS = 100, 20_000
 _TASKS_PER_PROCESS = 1000
 """A new process frees the memory that libraries leak."""
 
@@ -42,16 +43,46 @@ class OutputFacts(BaseModel):
     milliseconds: int = Field(ge=0)
 
 
-class _Answer(BaseModel):
-    """The final answer on a task: one of `done`, `refused` and `fault`."""
+class _Source(BaseModel):
+    """The process's description of the source."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    done: dict[str, Any] | None = None
-    remarks: list[str] = []
-    refused: str | None = None
+    media_type: str = Field(max_length=100)
+    format: str = Field(max_length=100)
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    orientation: int = Field(ge=1, le=8)
+    color_mode: str = Field(max_length=20)
+    has_profile: bool
+    has_alpha: bool
+    size_bytes: int = Field(ge=1)
+    frames: int = Field(ge=1)
+
+
+class _Done(BaseModel):
+    """The facts of a result, beside the outputs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    source: _Source
+    blurhash: str = Field(max_length=100)
+    dominant_color: str = Field(pattern=r"^#[0-9a-f]{6}$")
+
+
+Remark = Annotated[str, Field(max_length=500)]
+
+
+class _Answer(BaseModel):
+    """The final answer on a task: one of `done`, `refused` and `fault`. Each remark becomes a row of the task's log."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    done: _Done | None = None
+    remarks: list[Remark] = Field(default=[], max_length=_MOST_REMARKS)
+    refused: str | None = Field(default=None, max_length=_LONGEST_WORDS)
     transient: bool = False
-    fault: str | None = None
+    fault: str | None = Field(default=None, max_length=_LONGEST_WORDS)
 
 
 Store = Callable[[OutputFacts, Iterator[bytes]], None]
@@ -180,7 +211,7 @@ def _result(answer: _Answer) -> tuple[dict[str, Any], list[str]]:
         raise RuntimeError(f"in the process that decodes images:\n{answer.fault}")
     if answer.done is None:
         raise (TransientError if answer.transient else PermanentError)(answer.refused or "refused without a reason")
-    return answer.done, answer.remarks
+    return answer.done.model_dump(), answer.remarks
 
 
 def _end(child: "subprocess.Popen[bytes]", link: socket.socket) -> None:

@@ -11,6 +11,7 @@ from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.outputs import OutputPart, common_problems, well_formed, whole
 
+_INVALID = "the image made the process that decodes it send invalid messages"
 _UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
 
@@ -84,7 +85,7 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
             facts, remarks = self._process.run(payload, sources, outputs.add, context.jail)
         for remark in remarks:
             context.log(remark, level="warning")
-        return {"outputs": outputs.in_order(), **facts}
+        return {**facts, "outputs": outputs.in_order()}
 
 
 class _Outputs:
@@ -96,7 +97,7 @@ class _Outputs:
 
     def add(self, facts: OutputFacts, data: Iterator[bytes]) -> None:
         if facts.index >= len(self._asked) or facts.index in self._made:
-            raise PermanentError("the image made the process that decodes it send invalid messages")
+            raise PermanentError(_INVALID)
         name = self._asked[facts.index].name
 
         def write(file: BinaryIO) -> None:
@@ -111,4 +112,6 @@ class _Outputs:
             self._context.progress(len(self._made) / len(self._asked), f"{name}: {facts.width} × {facts.height}")
 
     def in_order(self) -> list[Json]:
+        if len(self._made) < len(self._asked):
+            raise PermanentError(_INVALID)
         return [self._made[index] for index in range(len(self._asked))]

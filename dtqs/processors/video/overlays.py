@@ -16,7 +16,7 @@ from dtqs.processors.video.tracks import no_track
 from dtqs.processors.video.vtt import Script, read
 
 _MARK = Path(__file__).with_name("mark.py")
-_TEXT_BYTES = 10 << 20
+_TEXT_BYTES, _PROBLEM_BYTES = 10 << 20, 500
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
 _KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
@@ -49,7 +49,7 @@ def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
             _MARK, [str(file.fileno()), name, str(width), str(wanted.opacity)], [file]
         )
         if problem:
-            raise PermanentError(problem.decode("utf-8", "replace"))
+            raise PermanentError(problem[:_PROBLEM_BYTES].decode("utf-8", "replace"))
     return own_file(name, "png_pipe")
 
 
