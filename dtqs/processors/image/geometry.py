@@ -100,6 +100,9 @@ def _cropped(source: Size, output: ImageOutput) -> Box:
 
 def _box(source: Size, name: str, crop: ImageCrop, units: tuple[float, float]) -> Box:
     left, top = round((crop.left or 0) * units[0]), round((crop.top or 0) * units[1])
+    if crop.unit == "percent":  # a crop that begins near the end of a small image must not be rounded out of it
+        left = min(left, source[0] - 1) if (crop.left or 0) < 100 else left
+        top = min(top, source[1] - 1) if (crop.top or 0) < 100 else top
     if left >= source[0] or top >= source[1]:
         raise PermanentError(
             f"output {name}: the crop begins at {left}, {top}, outside the image of {source[0]} × {source[1]} pixels"

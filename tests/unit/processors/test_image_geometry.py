@@ -30,6 +30,7 @@ def _plan(source: tuple[int, int], **wanted: Any) -> Plan:
         ((640, 427), {"width": 200, "height": 200, "fit": "pad"}, (200, 133)),
         ((640, 427), {"crop": ImageCrop(width=100, height=50)}, (100, 50)),
         ((640, 427), {"crop": ImageCrop(width=50, height=50, unit="percent"), "width": 32}, (32, 21)),
+        ((10, 10), {"crop": ImageCrop(left=95, top=99.9, width=5, height=5, unit="percent")}, (1, 1)),
         ((640, 427), {"crop": ImageCrop(left=600, top=400, width=100, height=100)}, (40, 27)),
         ((640, 427), {"crop": ImageCrop(width=100, height=50), "width": 10, "height": 10, "fit": "cover"}, (10, 10)),
         ((640, 427), {"width": 160, "height": 160}, (160, 107)),
