@@ -364,11 +364,24 @@ def test_a_sheet_has_no_more_pixels_than_a_picture_may_have(transcode: Run, sour
 
 
 @pytest.mark.parametrize(
-    "output", [{"width": 80}, {"format": "hls", "crop": {"x": 0, "y": 0, "width": 70, "height": 40}}]
+    ("output", "words"),
+    [
+        ({"video_codec": "av1", "width": 80}, "av1 needs 64 pixels or more each way"),
+        (
+            {"video_codec": "av1", "format": "hls", "crop": {"x": 0, "y": 0, "width": 70, "height": 40}},
+            "av1 needs 64 pixels or more each way",
+        ),
+        (
+            {"video_codec": "hevc", "crop": {"x": 0, "y": 0, "width": 70, "height": 14}},
+            "hevc needs 16 pixels or more each way",
+        ),
+    ],
 )
-def test_a_computed_side_too_short_for_av1_is_refused(transcode: Run, source: Path, output: dict[str, Any]) -> None:
-    with pytest.raises(PermanentError, match="av1 needs 64 or more each way"):
-        transcode(source, {"video_codec": "av1", **output})
+def test_a_computed_side_too_short_for_the_encoder_is_refused(
+    transcode: Run, source: Path, output: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PermanentError, match=words):
+        transcode(source, output)
 
 
 def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, source: Path) -> None:

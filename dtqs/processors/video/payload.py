@@ -179,7 +179,10 @@ class Fields(Payload):
         default=None,
         description="false: put the index at the end of an mp4, so that it cannot play while it loads",
     )
-    keep_metadata: bool | None = Field(default=None, description="true: keep title, date and place; and the chapters, if the output begins with the video")
+    keep_metadata: bool | None = Field(
+        default=None,
+        description="true: keep title, date and place; and the chapters, if the output begins with the video",
+    )
     watermark: VideoWatermark | None = Field(default=None, description="an image over the video")
     subtitles: Subtitles | None = Field(default=None, description="subtitles of the video")
     renditions: (

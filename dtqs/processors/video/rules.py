@@ -23,8 +23,9 @@ AUDIO_CODECS = {
     "opus": ("opus",),
 }
 """The codecs that each format can hold, its default first."""
-AV1_SIDE = 64
-"""The encoder SVT-AV1 refuses frames with a shorter side."""
+LEAST_SIDE = {"av1": 64, "hevc": 16}
+"""The encoders SVT-AV1 and x265 refuse frames with a shorter side."""
+MOST_SIDE = {"webp": 16383}
 OPUS_BIT_RATE = 256_000
 """The most bits per second that libopus allows for each channel."""
 MOST_FPS = {"gif": 50.0, "webp": 90.0}
@@ -76,6 +77,17 @@ def video_codec_of(output: VideoOutput) -> str:
 
 def audio_codec_of(output: VideoOutput) -> str:
     return output.audio_codec or AUDIO_CODECS[format_of(output)][0]
+
+
+def side_fault(output: VideoOutput, size: tuple[int, int]) -> str | None:
+    """Return why the encoder refuses frames of this size, or None."""
+    format = format_of(output)
+    codec = video_codec_of(output) if format in VIDEOS else format
+    if min(size) < LEAST_SIDE.get(codec, 0):
+        return f"{codec} needs {LEAST_SIDE[codec]} pixels or more each way"
+    if max(size) > MOST_SIDE.get(codec, max(size)):
+        return f"{codec} allows at most {MOST_SIDE[codec]} pixels each way"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +161,11 @@ def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
 
 
 def _sizes(output: VideoOutput, format: str) -> Iterator[Clash]:
-    if format in VIDEOS and video_codec_of(output) == "av1":
-        sides = [(name, getattr(output, name)) for name in ("width", "height", "short_side")]
-        sides += [(f"renditions[{n}].short_side", each.short_side) for n, each in enumerate(output.renditions or ())]
-        for name, side in sides:
-            if side is not None and side < AV1_SIDE:
-                yield Clash(name, f"av1 needs {AV1_SIDE} or more", ("format", "video_codec"))
+    sides = [(name, getattr(output, name)) for name in ("width", "height", "short_side")]
+    sides += [(f"renditions[{n}].short_side", each.short_side) for n, each in enumerate(output.renditions or ())]
+    for name, side in sides:
+        if side is not None and (fault := side_fault(output, (side, side))):
+            yield Clash(name, fault, ("format", "video_codec"))
     if output.short_side is not None:
         for name in ("width", "height"):
             if getattr(output, name) is not None:
@@ -186,3 +197,16 @@ def _sounds(output: VideoOutput, format: str) -> Iterator[Clash]:
         and output.audio_sample_rate in (22050, 32000, 44100)
     ):
         yield Clash("audio_sample_rate", "opus allows 8000, 12000, 16000, 24000 or 48000", ("format", "audio_codec"))
+    yield from _audio_limits(output, format)
+
+
+def _audio_limits(output: VideoOutput, format: str) -> Iterator[Clash]:
+    if format not in AUDIO_CODECS:
+        return
+    codec = audio_codec_of(output)
+    if format == "mp4" and codec == "mp3" and output.audio_sample_rate in (8000, 12000):
+        yield Clash("audio_sample_rate", "mp3 in an mp4 needs 16000 or more", ("format", "audio_codec"))
+    most = OPUS_BIT_RATE * (output.audio_channels or 2)
+    if codec == "opus" and output.audio_bit_rate is not None and output.audio_bit_rate > most:
+        message = f"opus allows at most {OPUS_BIT_RATE} for each channel, here {most}"
+        yield Clash("audio_bit_rate", message, ("format", "audio_codec", "audio_channels"))

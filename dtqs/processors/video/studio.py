@@ -19,7 +19,7 @@ from dtqs.processors.video.geometry import VideoFrame, frame, rendition
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.packets import JUMPING, PacketReader, PacketTrack
 from dtqs.processors.video.payload import VideoOutput
-from dtqs.processors.video.rules import AV1_SIDE, VIDEOS, format_of, video_codec_of
+from dtqs.processors.video.rules import side_fault
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.timeline import Timeline
@@ -209,10 +209,9 @@ class Studio:
         except ValueError as error:
             raise PermanentError(f"output {output.name}: {error}") from error
         (width, height), limit = decided.size, self.programs.settings.max_pixels
-        if min(width, height) < AV1_SIDE and format_of(output) in VIDEOS and video_codec_of(output) == "av1":
+        if fault := side_fault(output, decided.size):
             raise PermanentError(
-                f"output {output.name} would have {width} × {height} pixels; av1 needs {AV1_SIDE} or more each way:"
-                " choose another size or video_codec"
+                f"output {output.name} would have {width} × {height} pixels; {fault}: choose another size or codec"
             )
         if max(decided.scaled[0] * decided.scaled[1], width * height) > limit:
             raise PermanentError(
