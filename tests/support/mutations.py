@@ -251,7 +251,7 @@ MUTATIONS = [
         ("            WHEN NOT %(blamed)s THEN 'lost'\n", ""),
         ("WHEN NOT %(blamed)s THEN 'lost'", "WHEN NOT %(blamed)s THEN 'unspent'"),
         ("            WHEN NOT %(blamed)s AND task.losses + 1 >= %(max_losses)s THEN 'last_loss'\n", ""),
-        ("            WHEN task.deaths + 1 >= %(max_deaths)s THEN 'last_death'\n", ""),
+        "task.deaths + 1 >= %(max_deaths)s OR ",
     ),
     *_of(
         "cancel_lock.sql",
