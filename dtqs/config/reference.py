@@ -69,9 +69,10 @@ A secret may stand in a file of its own: set `dsn_file = /run/secrets/dsn` inste
 
 ## Errors
 
-Every command checks all values when it starts. It reports all errors at once and ends with exit status 78. Each error
-names the file and line (or the variable), the key, the fault and the allowed values. An unknown section, key or `DTQS_`
-variable is an error, too. A comment needs a line of its own.
+The services, `dtqs config check` and `dtqs doctor` check all values. They report all errors at once and end with exit
+status 78 (the doctor with 1). Other commands check the sections that they need, and the settings of task types not at
+all. Each error names the file and line (or the variable), the key, the fault and the allowed values. An unknown
+section, key or `DTQS_` variable is an error, too. A comment needs a line of its own.
 
 `dtqs health` is an exception, since a probe has exit status 0 or 1. It reads only `state_dir` of `[supervisor]` and the
 address of `[api]`. If it fails, its sentence names a file that it cannot read, or a wrong port.
