@@ -168,7 +168,7 @@ def _quality(name: str, rate: Rate) -> Options:
         return quality | {"b:v": rate.max_bit_rate or 0}
     if name == "libaom-av1":
         return quality | {"b:v": rate.max_bit_rate or 0}
-    return quality | (most if name != "libsvtav1" else {})
+    return quality | most
 
 
 def _speed(name: str, speed: Speed) -> Options:

@@ -206,6 +206,7 @@ def test_an_encoder_is_chosen_from_the_installed_ones() -> None:
         "b:v": 5000,
     }
     assert video("libvpx-vp9", Rate(crf=30), "slow")["b:v"] == 0
+    assert video("libsvtav1", Rate(max_bit_rate=5000), None)["maxrate"] == 5000
 
 
 MEDIA = """#EXTM3U
