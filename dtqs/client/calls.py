@@ -6,8 +6,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,6 +80,8 @@ class Calls:
             headers=headers,
             timeout=_within(PIECE_SECONDS),
             verify=trust_for(url),
+            # each wait and each stream of a thread holds one
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # A proxy cannot reach this machine's loopback.
             trust_env=not is_local(url),
         )
@@ -141,15 +143,15 @@ class Calls:
             )
         )
 
-    def open_submit(self, body: object, idempotency_key: str) -> httpx.Response | dict[str, Any]:
+    def open_submit(self, body: object, idempotency_key: str, seconds: float) -> httpx.Response | dict[str, Any]:
         """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
 
-        Raises httpx.RequestError, ApiRefusal, ApiUnavailable.
+        The head of the answer comes within `seconds`. Raises httpx.RequestError, ApiRefusal, ApiUnavailable.
         """
         content, headers = _text(body), _headers(idempotency_key)
         headers |= {"Accept": f"{EVENT_STREAM}, application/json;q=0.5", "Cache-Control": "no-store"}
         request = self._client.build_request(
-            "POST", "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)
+            "POST", "/submit", content=content, headers=headers, timeout=_within(seconds)
         )
         response = self._client.send(request, stream=True)
         try:
@@ -184,10 +186,11 @@ class Calls:
 
         return self.retried(call)
 
+    @contextmanager
     def stream(
-        self, task_ids: Sequence[str], last_event_id: str, ticket: str = ""
-    ) -> AbstractContextManager[httpx.Response]:
-        """Open the stream of events after an event id, by a ticket or by the key.
+        self, task_ids: Sequence[str], last_event_id: str, head_seconds: float, ticket: str = ""
+    ) -> Iterator[httpx.Response]:
+        """Open the stream of events after an event id, by a ticket or by the key. Its head comes within `head_seconds`.
 
         Raises httpx.RequestError on entry.
         """
@@ -195,7 +198,12 @@ class Calls:
             {"Last-Event-ID": last_event_id} if last_event_id else {}
         )
         parameters = {"task_id": list(task_ids)} | ({"ticket": [ticket]} if ticket else {})
-        return self._client.stream("GET", "/sse", params=parameters, headers=headers)
+        request = self._client.build_request(
+            "GET", "/sse", params=parameters, headers=headers, timeout=_within(head_seconds)
+        )
+        with closing(self._client.send(request, stream=True)) as response:
+            request.extensions["timeout"]["read"] = PIECE_SECONDS
+            yield response
 
     def retried(self, call: Callable[[], T]) -> T:
         """Retry a call for some seconds while the API is unavailable. Raises ApiRefusal, ApiUnavailable."""

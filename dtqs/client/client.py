@@ -191,7 +191,7 @@ class Client:
         ids = [task_id_of(tasks)] if isinstance(tasks, TaskId) else [task_id_of(task) for task in tasks]
         open_ids = {task_id.lower() for task_id in ids}
         for message in follow(
-            lambda last: self._calls.stream(ids, last), wait_limit(wait_seconds), lost, last_event_id
+            lambda last, seconds: self._calls.stream(ids, last, seconds), wait_limit(wait_seconds), lost, last_event_id
         ):
             if event := event_of(message):
                 if event.name in OUTCOMES:

@@ -21,6 +21,10 @@ MESSAGE_BYTES_LIMIT = 64 << 20
 """Most bytes of one event: an endless event must not fill the memory."""
 RETRY_DIGITS = 12
 """Most digits of `retry:`. A longer number may be too large for a float."""
+LAST_LOOK_SECONDS = 0.5
+"""A wait reconnects once more so long before its end."""
+HEAD_SECONDS = 17.0
+"""Longest wait for the head of a stream. The API itself waits 15 s for PostgreSQL before it reports a fault."""
 NOTHING_MORE = 204
 _MARK = b"\xef\xbb\xbf"
 
@@ -99,8 +103,8 @@ def wait_limit(wait_seconds: float) -> Deadline:
     return Deadline(wait_seconds)
 
 
-Opener = Callable[[str], AbstractContextManager[httpx.Response]]
-"""Opens the stream after the last event id, which is empty at first."""
+Opener = Callable[[str, float], AbstractContextManager[httpx.Response]]
+"""Opens the stream after the last event id, which is empty at first, and waits so many seconds for its head."""
 
 
 def follow(
@@ -125,15 +129,17 @@ def follow(
         last_event_id = parser.last_event_id
         retry_seconds = parser.retry_seconds if parser.retry_seconds is not None else retry_seconds
         pause = min(RETRY_MAX_SECONDS, retry_seconds * 2.0 ** min(failures, 10))
-        if deadline.remaining <= pause:
+        left = deadline.remaining - LAST_LOOK_SECONDS
+        if left <= 0:
             raise WaitOver
         lost(reason)
-        time.sleep(pause)
+        time.sleep(min(pause, left))
 
 
 def _one_connection(opener: Opener, parser: Parser, deadline: Deadline) -> Generator[ServerSentEvent, None, bool]:
     """Yield the messages of one connection; return whether the server has no more events."""
-    with opener(parser.last_event_id) as response, _cut_at(deadline, response):
+    head_seconds = min(HEAD_SECONDS, max(0.1, deadline.remaining))
+    with opener(parser.last_event_id, head_seconds) as response, _cut_at(deadline, response):
         if response.status_code == NOTHING_MORE:
             return True
         check_stream(response)

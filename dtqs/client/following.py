@@ -9,7 +9,7 @@ import orjson
 
 from dtqs.bare_httpx import httpx
 from dtqs.client.calls import Calls
-from dtqs.client.events import ServerSentEvent, follow
+from dtqs.client.events import HEAD_SECONDS, ServerSentEvent, follow
 from dtqs.client.values import Event, Json
 from dtqs.deadline import Deadline
 from dtqs.task import OUTCOMES
@@ -27,7 +27,7 @@ class OneRequest:
     def events(self, deadline: Deadline, lost: Callable[[str], None]) -> Iterator[Event]:
         """Submit, and yield `accepted`, then the events of the task. Raises WaitOver, ApiRefusal, ApiUnavailable."""
         if self._receipt is None:
-            self._stream = self._calls.retried(self._submit)
+            self._stream = self._calls.retried(lambda: self._submit(min(HEAD_SECONDS, max(0.1, deadline.remaining))))
         announced = False
         if self._receipt is not None:
             announced = True
@@ -43,35 +43,35 @@ class OneRequest:
                 if event.name in OUTCOMES:
                     return
 
-    def _submit(self) -> httpx.Response | None:
+    def _submit(self, seconds: float) -> httpx.Response | None:
         """Submit, and return the open stream; None: the API cannot follow, and its receipt is here."""
-        answer = self._calls.open_submit(self._body, self._key)
+        answer = self._calls.open_submit(self._body, self._key, seconds)
         if isinstance(answer, httpx.Response):
             return answer
         self._receipt = answer
         return None
 
     @contextmanager
-    def _opened(self, last_event_id: str) -> Iterator[httpx.Response]:
+    def _opened(self, last_event_id: str, head_seconds: float) -> Iterator[httpx.Response]:
         """Open the stream after an event. Without a receipt, submit again: the idempotency key makes that safe."""
         stream, self._stream = self._stream, None
         if stream is None and self._receipt is None:
-            stream = self._submit()
+            stream = self._submit(head_seconds)
         if stream is not None:
             with closing(stream):
                 yield stream
             return
         assert self._receipt is not None
-        with _stream_of(self._calls, self._receipt, last_event_id) as response:
+        with _stream_of(self._calls, self._receipt, last_event_id, head_seconds) as response:
             yield response
 
 
 @contextmanager
-def _stream_of(calls: Calls, receipt: Json, last_event_id: str) -> Iterator[httpx.Response]:
+def _stream_of(calls: Calls, receipt: Json, last_event_id: str, head_seconds: float) -> Iterator[httpx.Response]:
     """Open the stream of an accepted task. A key that may submit but not read needs the ticket of the receipt."""
     tickets = parse_qs(urlsplit(receipt["links"].get("sse", "")).query).get("ticket", [])
     for ticket in ["", *tickets[:1]]:
-        with calls.stream([receipt["task_id"]], last_event_id, ticket) as response:
+        with calls.stream([receipt["task_id"]], last_event_id, head_seconds, ticket) as response:
             if response.status_code != HTTPStatus.FORBIDDEN or ticket or not tickets:
                 yield response
                 return
