@@ -68,6 +68,10 @@ class Hub:
         if self.closing:
             watcher.leave()
 
+    def pass_to(self, watcher: Watcher, holder: str) -> None:
+        """Count a stream for this API key from now on."""
+        self._registry.places.pass_to(watcher, holder)
+
     def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
         """Forget a stream and its tasks. Safe to call twice."""
         self._registry.remove(watcher, task_ids)

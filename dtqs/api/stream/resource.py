@@ -24,6 +24,7 @@ from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
 from dtqs.store.reads import Reads
+from dtqs.task import TaskRecord
 
 TASKS_LIMIT = 100
 _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
@@ -44,11 +45,12 @@ class Sse:
         task_ids = list(dict.fromkeys(map(checked_id, named)))
         seen = decode_position(req.get_header("Last-Event-ID") or query.first("last_event_id"), task_ids)
         try:
-            owner, holder = self._permit(req, query.first("ticket"), task_ids)
+            ticket = query.first("ticket")
+            owner, holder = self._permit(req, ticket, task_ids)
             if all(seen.get(task_id) == ENDED for task_id in task_ids):
                 resp.status = falcon.HTTP_204
                 return
-            resp.stream = self._open(req, task_ids, seen, owner, holder)
+            resp.stream = self._open(req, task_ids, seen, owner, holder, by_ticket=holder == ticket)
         except StoreUnavailable:
             # an EventSource reconnects after an end, but not after an error
             resp.stream = [retry(self._section.sse_retry_seconds)]
@@ -73,7 +75,13 @@ class Sse:
         return None, ticket
 
     def _open(
-        self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None, holder: str
+        self,
+        req: falcon.Request,
+        task_ids: list[str],
+        seen: dict[str, int],
+        owner: str | None,
+        holder: str,
+        by_ticket: bool,
     ) -> Iterator[bytes]:
         if not self._hub.admits(holder, self._section.max_streams):
             return iter([retry(self._section.sse_retry_seconds)])
@@ -89,13 +97,22 @@ class Sse:
         )
         self._hub.add(watcher)
         try:
-            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner))
+            tasks = self._look(task_ids, owner)
+            if by_ticket:
+                self._hub.pass_to(watcher, self._key_of(tasks) or holder)
+            begin(self._reads, self._hub, watcher, seen, task_ids, tasks)
         except BaseException:
             stream.close()
             raise
         self._hub.ready(watcher)
         line.watch(watcher.leave)
         return stream
+
+    def _key_of(self, tasks: Sequence[TaskNow]) -> str | None:
+        """Return the API key of tasks that one ticket covers, so all are of one key. Raises StoreUnavailable."""
+        records = [task for task in tasks[:1] if isinstance(task, TaskRecord)]
+        records = records or self._reads.tasks([task.task_id for task in tasks[:1]])
+        return next((task.submitted_by for task in records), None)
 
     def _look(self, task_ids: list[str], owner: str | None) -> Sequence[TaskNow]:
         """Return the tasks. Most streams follow one, and share its read. Raises StoreUnavailable."""

@@ -40,6 +40,23 @@ def test_a_key_that_holds_all_places_gives_up_its_newest_for_another_key() -> No
     assert hub.count == MOST
 
 
+def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:
+    hub = Hub(NOTHING, 3600)
+    greedy: list[Watcher] = []
+    for number in range(MOST):
+        (stream,) = opened(hub, f"ticket {number}", 1)
+        hub.pass_to(stream, "greedy")
+        greedy.append(stream)
+    assert not hub.admits("greedy", MOST)
+    assert len(opened(hub, "ada", 1)) == 1, "with tickets as holders, each had one stream, and nobody had most"
+    left = end_leaving(hub, greedy)
+    assert len(left) == MOST - 1
+    gone = next(stream for stream in greedy if stream not in left)
+    hub.pass_to(gone, "bob")
+    hub.remove(gone, list(gone.positions))
+    assert hub.count == MOST, "a stream that has left is not counted again"
+
+
 def test_keys_share_the_places_and_take_no_more_from_one_another() -> None:
     hub = Hub(NOTHING, 3600)
     greedy = opened(hub, "greedy", MOST)
