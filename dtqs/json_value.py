@@ -66,7 +66,15 @@ def dumps(value: object, option: int = 0, default: Callable[[object], object] | 
             raise
         indent = 2 if option & orjson.OPT_INDENT_2 else None
         separators = (",", ": ") if indent else (",", ":")
-        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=default).encode()
+
+        def convert(inner: object) -> object:
+            if isinstance(inner, orjson.Fragment):  # a large value as text, beside the one that is nested too deep
+                return json.loads(orjson.dumps(inner))
+            if default is None:
+                raise TypeError(f"{type(inner).__name__} is no JSON")
+            return default(inner)
+
+        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=convert).encode()
 
 
 def loads(text: bytes | str) -> Any:

@@ -1,14 +1,17 @@
 """One turn of the hub: read the news of some tasks from PostgreSQL and queue it for the streams that have room."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, MutableSet, Sequence, Set
 
 from dtqs.api.stream.frames import StreamFrame, final, of_row
 from dtqs.api.stream.registry import Registry
 from dtqs.api.stream.watcher import Watcher
+from dtqs.errors import StoreUnavailable
 from dtqs.store.reads import Reads, TaskLogRow
 from dtqs.task import OUTCOMES, TaskRecord
 
+logger = logging.getLogger(__name__)
 ROWS_PER_TASK = 100
 """Most log rows of a task in one turn. A task with more rows gets another turn."""
 RECORDS_PER_READ = 50
@@ -29,12 +32,41 @@ def read_news(reads: Reads, registry: Registry, announced: MutableSet[str], know
         return
     told = announced & positions.keys()
     announced -= told
+    unread = set(positions)
     try:
         again = _read(reads, registry, taken, positions, told, known_ended)
+    except StoreUnavailable:
+        registry.note_news(unread)
+        raise
+    except Exception:
+        _read_apart(reads, registry, taken, told, known_ended)
+        return
     except BaseException:
-        registry.note_news(positions)
+        registry.note_news(unread)
         raise
     registry.note_news(again)
+
+
+def _read_apart(reads: Reads, registry: Registry, taken: Taken, told: Set[str], known_ended: Set[str]) -> None:
+    """Read the news of each task alone, and end the streams of one whose news cannot be read or written.
+
+    Raises StoreUnavailable; the tasks that are left then keep their news.
+    """
+    left = list(taken)
+    while left:
+        task_id, watchers = left[0], taken[left[0]]
+        position = {task_id: min(one.positions.get(task_id, 0) for one in watchers)}
+        try:
+            again = _read(reads, registry, {task_id: watchers}, position, told & {task_id}, known_ended & {task_id})
+            registry.note_news(again)
+        except StoreUnavailable:
+            registry.note_news(left)
+            raise
+        except Exception:
+            logger.exception("the news of a task cannot be sent: its streams end", extra={"task_id": task_id})
+            for watcher in watchers:
+                watcher.leave()
+        left.pop(0)
 
 
 def _read(
