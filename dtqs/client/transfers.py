@@ -1,8 +1,10 @@
 """Uploads and downloads. Files are read in pieces; a download has a temporary name until it is complete."""
 
+import errno
 import hashlib
 import mimetypes
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +39,23 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
         path = Path(source)
         # a name on a disk may have any bytes
         shown = name or os.fsencode(path.name).decode("utf-8", "replace")
-        size_bytes, pieces = path.stat().st_size, _pieces(path)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "only a regular file can be uploaded", str(path))
+        size_bytes, pieces = found.st_size, _pieces(path, found.st_size)
     kind = media_type or guessed_type(mimetypes.guess_type(shown)) or UNKNOWN_TYPE
     return OpenedSource(shown, kind, size_bytes, _reported(pieces, sent))
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, size_bytes: int) -> Iterator[bytes]:
+    """Yield the announced bytes, also of a file that grows meanwhile. Raises OSError for one that gets shorter."""
     with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
+        left = size_bytes
+        while left:
+            piece = file.read(min(left, CHUNK_BYTES))
+            if not piece:
+                raise OSError(errno.EIO, "the file got shorter during its upload", str(path))
+            left -= len(piece)
             yield piece
 
 
