@@ -22,7 +22,7 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export const isId = (text) => ID.test(text);
 
 export async function call(method, path, body, headers = {}, waitSeconds = WAIT_SECONDS) {
-  let response;
+  let response, text;
   try {
     response = await fetch(path, {
       method,
@@ -31,10 +31,10 @@ export async function call(method, path, body, headers = {}, waitSeconds = WAIT_
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(1000 * waitSeconds),
     });
+    text = await response.text(); // an answer may break off
   } catch {
     throw new Problem(0, { detail: "the API cannot be reached; try again" });
   }
-  const text = await response.text();
   let document = null;
   try {
     document = text ? JSON.parse(text) : null;
