@@ -324,3 +324,17 @@ def test_a_host_that_no_look_up_takes_is_no_connection() -> None:
     settings = SmsSettings().model_copy(update={"host": "a..b"})
     with pytest.raises(TransientError, match=r"no connection to a\.\.b"):
         Smpp(settings).look()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("6834123", "68…23"),
+        ("to (415) 555-2671.", "to 4155…71."),
+        ("+49 151 12345678", "+4915…78"),
+        ("0049-151-123.456-78 failed", "0049…78 failed"),
+        ("error 21211 at 20:15", "error 21211 at 20:15"),
+    ],
+)
+def test_numbers_are_hidden_in_any_spelling(text: str, shown: str) -> None:
+    assert hide_numbers(text) == shown
