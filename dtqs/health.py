@@ -129,12 +129,23 @@ def _ask(host: str, port: int, path: str) -> bytes:
 
     The module `socket` would take a third of the probe's time.
     """
-    ends_at = time.monotonic() + _SECONDS
-    family, kind, protocol, _, address = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)[0]
-    line = _socket.socket(family, kind, protocol)
+    ends_at, failure = time.monotonic() + _SECONDS, OSError(f"{host} has no address")
+    # the server of `localhost` may listen on 127.0.0.1, and the first address be ::1
+    for family, kind, protocol, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
+        line = _socket.socket(family, kind, protocol)
+        try:
+            line.settimeout(max(0.001, ends_at - time.monotonic()))
+            line.connect(address)
+        except OSError as error:
+            line.close()
+            failure = error
+        else:
+            return _get(line, path, ends_at)
+    raise failure
+
+
+def _get(line: "_socket.socket", path: str, ends_at: float) -> bytes:
     try:
-        line.settimeout(_SECONDS)
-        line.connect(address)
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         reply = b""
         while len(reply) < _MOST_BYTES:

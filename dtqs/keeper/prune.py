@@ -8,6 +8,7 @@ from dtqs.errors import FilesUnavailable
 from dtqs.files import FileSpace
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
+from dtqs.store.housekeeping import DAYS_AT_ONCE
 
 logger = logging.getLogger(__name__)
 BATCH = 1000
@@ -41,7 +42,7 @@ class Prune:
             logger.info(
                 "a day of logs stays until the next turn: another session uses it", extra={"partition": days.in_use}
             )
-        return False
+        return len(days.dropped) >= DAYS_AT_ONCE and not days.in_use
 
     def log_times(self) -> bool:
         """Bring the index on the time of log rows up to date. Raises StoreUnavailable."""

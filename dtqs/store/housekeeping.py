@@ -11,6 +11,8 @@ from dtqs.uuid7 import first_uuid7
 
 _IN_USE = (errors.QueryCanceled, errors.LockNotAvailable, errors.ObjectInUse)
 """The ends of a wait for other sessions: the statement timeout, the lock timeout, and a refusal to wait."""
+DAYS_AT_ONCE = 10
+"""Most days of logs that one call drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ class Housekeeping:
 
         A plain DROP would queue behind a backup, and every finish behind the DROP. A day in use stays for a later turn,
         and so do the days after it: the session that uses it may hold up each of them for the statement timeout.
+        At most DAYS_AT_ONCE are dropped: after a cut of `retention_days`, hundreds would outlast the keeper's beat.
         Raises StoreUnavailable.
         """
         dropped: list[str] = []
-        for name, attached, half_detached in self._database.run("old_partitions", {"days": days}):
+        for name, attached, half_detached in self._database.run("old_partitions", {"days": days})[:DAYS_AT_ONCE]:
             try:
                 self._drop_partition(name, attached, half_detached)
             except StoreUnavailable as error:

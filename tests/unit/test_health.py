@@ -168,3 +168,27 @@ def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.Monke
         finally:
             over.set()
             thread.join(5)
+
+
+def test_a_probe_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` may be ::1 first, while the API listens on 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        port = server.getsockname()[1]
+        closed = ("127.0.0.1", 1)
+        kinds = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [(*kinds, closed), (*kinds, ("127.0.0.1", port))])
+
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(1000)
+                line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
+        thread.join(10)
+    monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [(*kinds, closed)] * 2)
+    with pytest.raises(ConnectionRefusedError):
+        health._ask("localhost", port, "/healthz")
