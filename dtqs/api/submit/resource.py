@@ -56,26 +56,19 @@ class Submit:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
         require_json(req)
-        share = self._bodies.share(caller.name_space)
+        has_key, followed, share = "HTTP_IDEMPOTENCY_KEY" in req.env, None, self._bodies.share(caller.name_space)
         try:
-            self._accept(req, resp, caller, share)
-        finally:
-            share.free()
-
-    def _accept(self, req: falcon.Request, resp: falcon.Response, caller: Caller, share: BodyShare) -> None:
-        has_key = "HTTP_IDEMPOTENCY_KEY" in req.env
-        body = read_body(req, self._max_body_bytes, share.cover)
-        judged = self._examiner.judge(SubmittedBody(body, caller.key_id, has_key))
-        del body
-        tasks = self._intake.complete(judged.examined, caller.owner)
-        origin = current_origin()
-        for task in tasks:
-            task.origin = origin
-        key = self._key(req, judged.body_hash, caller) if has_key else None
-        if caller.ceilings is not None:
-            tasks = self._limits.within(tasks, caller.ceilings, judged.many)
-        followed = self._following.begin(req, tasks, caller.name_space)
-        try:
+            body = read_body(req, self._max_body_bytes, share.cover)
+            judged = self._examiner.judge(SubmittedBody(body, caller.key_id, has_key))
+            del body
+            tasks = self._intake.complete(judged.examined, caller.owner)
+            origin = current_origin()
+            for task in tasks:
+                task.origin = origin
+            key = self._key(req, judged.body_hash, caller) if has_key else None
+            if caller.ceilings is not None:
+                tasks = self._limits.within(tasks, caller.ceilings, judged.many)
+            followed = self._following.begin(req, tasks, caller.name_space)
             with self._room_for(tasks, key, caller):
                 if key is None and len(tasks) == 1:
                     self._gather.submit(tasks[0])
@@ -95,6 +88,8 @@ class Submit:
             if followed is not None:
                 followed.close()
             raise
+        finally:
+            share.free()
 
     def _room_for(
         self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller
