@@ -9,7 +9,7 @@ import orjson
 
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
-from dtqs.api.http.body_room import BodyRoom, BodyShare
+from dtqs.api.http.body_room import BodyRoom
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
