@@ -22,7 +22,7 @@ MESSAGE_BYTES_LIMIT = 64 << 20
 RETRY_DIGITS = 12
 """Most digits of `retry:`. A longer number may be too large for a float."""
 LAST_LOOK_SECONDS = 0.5
-"""A wait reconnects once more so long before its end."""
+"""A wait reconnects once more before its end, by this time."""
 HEAD_SECONDS = 17.0
 """Longest wait for the head of a stream. The API itself waits 15 s for PostgreSQL before it reports a fault."""
 NOTHING_MORE = 204
@@ -104,7 +104,7 @@ def wait_limit(wait_seconds: float) -> Deadline:
 
 
 Opener = Callable[[str, float], AbstractContextManager[httpx.Response]]
-"""Opens the stream after the last event id, which is empty at first, and waits so many seconds for its head."""
+"""Opens the stream after the last event id, which is empty at first, and waits at most the given seconds for its head."""
 
 
 def follow(
