@@ -104,7 +104,7 @@ def wait_limit(wait_seconds: float) -> Deadline:
 
 
 Opener = Callable[[str, float], AbstractContextManager[httpx.Response]]
-"""Opens the stream after the last event id, which is empty at first, and waits at most the given seconds for its head."""
+"""Opens the stream after the last event id, empty at first, and waits at most the given seconds for its head."""
 
 
 def follow(
