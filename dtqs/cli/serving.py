@@ -13,6 +13,7 @@ from dtqs.api.server.listening import refuse_open_listeners, refuse_taken_port
 from dtqs.api.server.master import ApiMaster
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.service import inherited_listeners, is_socket_activated
+from dtqs.api.server.waiting import raise_file_limit
 from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.loading import load_in_time
 from dtqs.cli.options import configuration_path
@@ -29,6 +30,7 @@ class CheckFailed(TransientError):
 def serve(config: Config, handover: ApiHandover | None) -> None:
     """Run the master until its end. Raises ConfigError, PortTaken, CheckFailed."""
     refuse_unusable_addresses(config)
+    raise_file_limit()
     adopted = handover.listeners if handover is not None and handover.is_activated else ()
     refuse_open_listeners(config.api.auth, inherited_listeners() if handover is None else adopted)
     catalog = load_in_time(config)

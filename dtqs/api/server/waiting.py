@@ -3,6 +3,7 @@
 With almost all connections in use, each new one ends the one that has waited longest. Silent clients shut nobody out.
 """
 
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -11,8 +12,24 @@ from typing import Any, Protocol
 
 import gevent
 
+_FILES, _OTHER_FILES = 65_536, 100
+"""Open files that are enough, and those of a process that are no connections of clients."""
 _SPARE_PART, _SPARE_MOST = 10, 200
 """The end of a connection takes a turn of the loop. This number of connections stays free for others."""
+
+
+def raise_file_limit() -> None:
+    """Let this process and its children open as many files as its hard limit allows: many shells set 1024 before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections(configured: int) -> int:
+    """Return how many connections this process can have: each is an open file."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return configured if files == resource.RLIM_INFINITY else max(1, min(configured, files - _OTHER_FILES))
 
 
 class WaitingConnection(Protocol):

@@ -1,5 +1,6 @@
 """The API's worker on real connections: unfinished heads, idle connections, and `Expect: 100-continue`."""
 
+import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from gunicorn.glogging import Logger
 
 from dtqs.api.http.body import endable
 from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
-from dtqs.api.server.waiting import RequestWaits
+from dtqs.api.server.waiting import RequestWaits, most_connections, raise_file_limit
 from dtqs.api.server.worker import ApiWorker
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -247,6 +248,28 @@ def test_an_answer_that_is_killed_at_the_end_of_the_process_gets_no_second_head(
     assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
     handled[0].kill(block=False)
     assert b"HTTP/1.1" not in rest(connection)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"),
+    [
+        (1024, 1 << 20, 65_536),
+        (1024, 20_000, 20_000),
+        (1024, resource.RLIM_INFINITY, 65_536),
+        (1 << 19, 1 << 20, 1 << 19),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+        (300, 300, 300),
+    ],
+)
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, then: int
+) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, new: limits.append(new))
+    raise_file_limit()
+    assert limits[-1] == (then, hard)
+    assert most_connections(5000) == (200 if then == 300 else 5000)
 
 
 # --- bodies: requested from the client, or left unread
