@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import idna
 
+from dtqs.url_host import port_of
 from dtqs.uuid7 import is_uuid
 
 SCHEMES = ("upload", "https", "http", "s3", "file")
@@ -124,12 +125,7 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         raise ValueError("only http: and https: can be fetched; allowed: https://host/path")
     if "@" in parts.netloc or "\\" in parts.netloc:
         raise ValueError("a user name or password is not allowed; allowed: https://host/path")
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError("the port is not valid; allowed: 1 to 65535")
+    port = port_of(parts)
     target = quote(parts.path or "/", safe=_TARGET_SAFE) + (
         f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else ""
     )

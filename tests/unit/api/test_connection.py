@@ -61,6 +61,12 @@ def connect(worker: ApiWorker) -> Iterator[Connect]:
     server.stop(timeout=1)
 
 
+def wait_while(condition: Callable[[], object]) -> None:
+    with gevent.Timeout(2 * LONG_SECONDS):
+        while condition():
+            gevent.sleep(0.001)
+
+
 def rest(connection: Any) -> bytes:
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
@@ -164,8 +170,7 @@ def test_a_worker_that_ends_closes_idle_connections_and_answers_a_begun_head(
     for one in (idle, begun):
         until(one, b"/a:0")
     begun.sendall(GET[:5])
-    while len(worker._waiting.silent) > 1:
-        gevent.sleep(0.001)
+    wait_while(lambda: len(worker._waiting.silent) > 1)
     worker.alive = False
     worker.end_idle()
     assert rest(idle) == b""
@@ -182,8 +187,7 @@ FEW = 10
 def test_clients_that_only_wait_shut_nobody_out(worker: ApiWorker, connect: Connect, begin: bytes) -> None:
     worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
     waiting = [connect(begin) for _ in range(3 * FEW)]
-    while len(worker._waiting.silent) + len(worker._waiting.heads) + worker._waiting._open < 2 * (FEW - 1):
-        gevent.sleep(0.001)
+    wait_while(lambda: len(worker._waiting.silent) + len(worker._waiting.heads) + worker._waiting._open < 2 * (FEW - 1))
     for _ in range(2 * FEW):
         assert until(connect(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
         assert worker._waiting._open <= FEW
@@ -201,8 +205,7 @@ def rest_within(connection: Any, seconds: float) -> bytes | None:
 def test_a_request_that_is_served_is_not_ended_for_another_connection(worker: ApiWorker, connect: Connect) -> None:
     worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
     reading = [connect(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx") for _ in range(FEW)]
-    while worker._waiting._open < FEW or worker._waiting.silent or worker._waiting.heads:
-        gevent.sleep(0.001)
+    wait_while(lambda: worker._waiting._open < FEW or worker._waiting.silent or worker._waiting.heads)
     until(connect(GET), b"/a:0")
     for one in reading:
         one.sendall(b"y")
@@ -225,8 +228,7 @@ def test_bodies_that_do_not_come_after_a_refusal_or_without_a_key_shut_nobody_ou
     worker.wsgi = application
     begin = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n"
     missing = [connect(begin) for _ in range(FEW)]
-    while len(worker._waiting.rests) < FEW - 1:
-        gevent.sleep(0.001)
+    wait_while(lambda: len(worker._waiting.rests) < FEW - 1)
     for _ in range(2 * FEW):
         assert until(connect(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
     ended = [one for one in missing if rest_within(one, SHORT_SECONDS) is not None]

@@ -45,6 +45,14 @@ class Worker:
         time.sleep(0.001)  # the clock must move: a moment here is no time
         self.beat._try(self.beat._give_away_late_work)
 
+    def lose_a_reply(self) -> None:
+        """Cut behind two completed tasks: the reply is lost, and the repetition finds no lease."""
+        self.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
+        self.complete(TASKS[:2])
+        self.hold.start(TASKS[2])
+        for _ in range(3):
+            self.cut()
+
     @property
     def parts(self) -> list[Any]:
         return list(self.store.leases.finish_part.call_args_list)
@@ -77,12 +85,8 @@ def test_a_task_alone_in_its_claim_stays_under_its_lease() -> None:
 
 def test_a_part_whose_reply_was_lost_is_counted_and_announced_once() -> None:
     worker = Worker()
-    worker.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
     worker.store.leases.landed.return_value = [(None, "t0", "completed"), (None, "t1", "completed")]
-    worker.complete(TASKS[:2])
-    worker.hold.start(TASKS[2])
-    for _ in range(3):
-        worker.cut()
+    worker.lose_a_reply()
     assert (worker.totals.completed, worker.totals.given_back) == (2, 2)
     worker.link.publish_events_now.assert_called_once()
     worker.store.backlog.due.assert_called_once_with(["t3", "t4"])
@@ -90,11 +94,7 @@ def test_a_part_whose_reply_was_lost_is_counted_and_announced_once() -> None:
 
 def test_a_part_that_others_have_settled_is_not_counted() -> None:
     worker = Worker()
-    worker.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
-    worker.complete(TASKS[:2])
-    worker.hold.start(TASKS[2])
-    for _ in range(3):
-        worker.cut()
+    worker.lose_a_reply()
     assert (worker.totals.completed, worker.totals.given_back) == (0, 0)
     worker.link.publish_events_now.assert_not_called()
 
