@@ -16,6 +16,7 @@ from pydantic import SecretStr  # noqa: E402
 from dtqs.config import PostgresqlSection  # noqa: E402
 from dtqs.errors import StoreUnavailable  # noqa: E402
 from dtqs.store.driver.cooperative import CooperativeDatabase  # noqa: E402
+from tests.support.helpers import eventually  # noqa: E402
 
 
 def nap(database: CooperativeDatabase, seconds: float) -> None:
@@ -45,6 +46,19 @@ def a_killed_greenlet_leaves_no_connection_in_use(small: CooperativeDatabase) ->
         killed.kill(timeout=5)
     nap(small, 0)
     assert small.run("setting", {"name": "schema_version"})
+
+
+def a_greenlet_killed_while_it_waits_for_the_pool_loses_no_connection(small: CooperativeDatabase) -> None:
+    holders = [gevent.spawn(nap, small, 60) for _ in range(2)]
+    eventually(lambda: small.pool_use().open == 2 and small.pool_use().waiting == 0)
+    late = [gevent.spawn(nap, small, 0) for _ in range(4)]
+    eventually(lambda: small.pool_use().waiting == 4)
+    gevent.killall(late[:2], timeout=5)
+    gevent.killall(late[2:], gevent.Timeout, timeout=5)
+    gevent.killall(holders, timeout=5)
+    together = [gevent.spawn(nap, small, 0.3) for _ in range(2)]
+    gevent.joinall(together, timeout=10, raise_error=True)
+    assert all(one.successful() for one in together)
 
 
 def an_exhausted_pool_gives_up_in_time(small: CooperativeDatabase) -> None:
