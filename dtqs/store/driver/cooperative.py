@@ -96,7 +96,7 @@ class CooperativeDatabase(Database):
         self._waiting += 1
         asked = gevent.spawn(_answer, pool)
         try:
-            answer = asked.get()
+            answer: LimitedConnection | Exception = asked.get()
         except BaseException:
             asked.link(lambda done: _give_back(pool, done.value))  # gevent calls it in a new greenlet, also if it ended
             raise
