@@ -11,18 +11,11 @@ from pathlib import Path
 import yardstick
 from yardstick import Place
 
-BATCH, SESSIONS = 250, 2
+SESSIONS = 2
+BATCHES = (250, 500)
+"""Tasks of a claim: those of the yardstick, and those of the product (`batch_limit`)."""
 _PARAMETER = re.compile(r"%\((\w+)\)s(?:::[a-z0-9]+(?:\[\])?)*")
-_VALUES = {
-    "worker_id": "worker",
-    "lease_id": "lease",
-    "ids": "got.ids",
-    "named": str(BATCH),
-    "outcomes": f"array_fill('completed'::text, array[{BATCH}])",
-    "results": f"array_fill('{yardstick.PAYLOAD}'::text, array[{BATCH}])",
-    "delays": f"array_fill(0::float8, array[{BATCH}])",
-}
-_BATCHES = """CREATE TABLE batches AS
+_PARTS = """CREATE TABLE batches AS
 SELECT number / %(batch)s AS part, array_agg(id ORDER BY number) AS ids
 FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM tasks) numbered
 GROUP BY part"""
@@ -42,15 +35,15 @@ BEGIN
 END $procedure$"""
 
 
-def drain_rate(place: Place, tasks: int) -> float:
+def drain_rate(place: Place, tasks: int, batch: int) -> float:
     """Store whole batches, let the sessions claim and finish them, a commit for each; return tasks per second."""
-    tasks -= tasks % BATCH
+    tasks -= tasks % batch
     yardstick.prepare(place)
     with yardstick.connect(place.dsn) as database:
-        for _ in range(tasks // BATCH):
-            yardstick.insert(database, BATCH)
-        database.execute(_BATCHES, {"batch": BATCH})
-        database.execute(_PROCEDURE.format(sessions=SESSIONS, claim=_claim(), finish=_finish()).encode())
+        for _ in range(tasks // batch):
+            yardstick.insert(database, batch)
+        database.execute(_PARTS, {"batch": batch})
+        database.execute(_PROCEDURE.format(sessions=SESSIONS, claim=_claim(batch), finish=_finish(batch)).encode())
         with ThreadPoolExecutor(SESSIONS) as pool:
             start = time.monotonic()
             for call in [pool.submit(_run, place, number) for number in range(SESSIONS)]:
@@ -68,18 +61,27 @@ def _run(place: Place, number: int) -> None:
         database.execute("CALL drain(%s, %s)", (number, worker))
 
 
-def _claim() -> str:
-    head, _, tail = _statement("claim").rpartition("SELECT ")
+def _claim(batch: int) -> str:
+    head, _, tail = _statement("claim", batch).rpartition("SELECT ")
     _, _, source = tail.partition("\n")
     return f"{head}SELECT count(tasks.payload::text) INTO done\n{source}"
 
 
-def _finish() -> str:
+def _finish(batch: int) -> str:
     """Return the finish, with its last part as one more part of the statement: a procedure needs a target for rows."""
-    head, _, insert = _statement("finish").rpartition("INSERT INTO logs")
+    head, _, insert = _statement("finish", batch).rpartition("INSERT INTO logs")
     return f"{head.rstrip()},\nlogged AS (INSERT INTO logs{insert})\nSELECT count(*) INTO done FROM logged"
 
 
-def _statement(name: str) -> str:
+def _statement(name: str, batch: int) -> str:
+    values = {
+        "worker_id": "worker",
+        "lease_id": "lease",
+        "ids": "got.ids",
+        "named": str(batch),
+        "outcomes": f"array_fill('completed'::text, array[{batch}])",
+        "results": f"array_fill('{yardstick.PAYLOAD}'::text, array[{batch}])",
+        "delays": f"array_fill(0::float8, array[{batch}])",
+    }
     text = (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    return _PARAMETER.sub(lambda found: _VALUES[found[1]], text).rstrip()
+    return _PARAMETER.sub(lambda found: values[found[1]], text).rstrip()

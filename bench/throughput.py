@@ -34,7 +34,7 @@ _TINY_SHAPES = {"in arrays of 500": yardstick.ARRAYS, "singly": yardstick.SINGLE
 _HEAVY_SHAPES = {_HEAVY: yardstick.ONE_BY_ONE}
 _LIMITED = ("in arrays of 500", 2)
 """The processing that is compared with the database's own limit, too."""
-_LIMIT_SHARE = 4
+_LIMIT_EXPECTED = 0.7
 _SHAPE_EXPECTED = {"in arrays of 500": 0.75, "singly": 0.65}
 _NO_WORK = {"sleep_seconds": 0}
 """A task with this payload is heavy: its processor may sleep."""
@@ -129,11 +129,17 @@ class Processing:
             for how, shape in shapes.items()
             for workers in _WORKERS
         }
-        self._limited = Compared(f"the same, submitted {_LIMITED[0]}", "tasks/s", "PostgreSQL alone", at_least=0.7)
+        expected = zip(inside.BATCHES, (_LIMIT_EXPECTED, None), strict=True)
+        self._limited = {
+            batch: Compared(
+                f"the same, submitted {_LIMITED[0]}", "tasks/s", f"PostgreSQL alone, {batch} at a time", at_least
+            )
+            for batch, at_least in expected
+        }
 
     @property
     def results(self) -> list[Compared]:
-        return [*self._compared.values(), *([self._limited] if self._limited.ours else [])]
+        return [*self._compared.values(), *(limited for limited in self._limited.values() if limited.ours)]
 
     def round(self) -> None:
         for (how, workers), compared in self._compared.items():
@@ -151,10 +157,11 @@ class Processing:
                 self._compare_with_limit(ours)
 
     def _compare_with_limit(self, ours: float) -> None:
-        with self._rig.place() as place:
-            limit = inside.drain_rate(place, self._tasks[_LIMITED[0]] // _LIMIT_SHARE)
-        self._limited.add(ours, limit)
-        say(f"  {self._limited.beside}, {inside.SESSIONS} sessions: {limit:,.0f} tasks/s")
+        for batch, limited in self._limited.items():
+            with self._rig.place() as place:
+                limit = inside.drain_rate(place, self._tasks[_LIMITED[0]], batch)
+            limited.add(ours, limit)
+            say(f"  {limited.beside}, {inside.SESSIONS} sessions: {limit:,.0f} tasks/s")
 
     def _drain_rate(self, product: Product, how: str, workers: int, measured: str) -> float:
         tasks = self._tasks[how]

@@ -44,7 +44,7 @@ class PoolSection(Section):
     batch_seconds: float = Field(
         0.03, ge=0, le=1, description="seconds of work that one batch of light tasks aims at; 0: one hint at a time"
     )
-    batch_limit: int = Field(250, ge=1, le=1000, description="most light tasks of one claim")
+    batch_limit: int = Field(500, ge=1, le=1000, description="most light tasks of one claim")
     memory_limit: Bytes = Field(
         0,
         ge=0,
