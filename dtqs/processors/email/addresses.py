@@ -16,6 +16,7 @@ ALLOWED = "ada@example.org or Ada Lovelace <ada@example.org>"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _LOCAL = re.compile(r"[^\x00-\x20\"(),:;<>@\[\\\]\x7f]+")
 """A dot-atom, or its form with non-ASCII letters (RFC 6532)."""
+_ENCODED_WORD = re.compile(r"=\?[^?]+\?[BQbq]\?[^?]*\?=")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
@@ -110,6 +111,9 @@ def _name(text: str) -> str:
 def _local(local: str) -> str:
     if not _LOCAL.fullmatch(local) or local.startswith(".") or local.endswith(".") or ".." in local:
         raise ValueError(f"{local!r:.100} is not valid before the @; allowed: {ALLOWED}")
+    if _ENCODED_WORD.search(local):
+        # no spelling of it is safe: some mail programs decode it, and the e-mail would go to another mailbox
+        raise ValueError("an encoded word (=?...?=) is not allowed before the @; write the characters that it means")
     if len(local.encode()) > LOCAL_BYTES:
         raise ValueError(f"before the @ at most {LOCAL_BYTES} bytes are allowed")
     return local

@@ -7,6 +7,7 @@ This code is small, and its tests parse the result back.
 import re
 from collections.abc import Sequence
 from email.header import Header
+from urllib.parse import quote
 
 from dtqs.processors.email.addresses import Address, refuse_controls
 
@@ -16,6 +17,11 @@ WORD_BYTES = 900
 _NAME_BYTES = 200
 """A longer name is encoded as well: it cannot be folded away from its address."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,75}")
+LINE_BYTES = 998
+_ANGLED = re.compile(r"list-.*|references|.*-to|.*-message-id")
+"""Headers whose ids, URIs and addresses stand in `<` and `>`. Readers decode nothing there."""
+_FILENAME_CHARACTERS = 45
+_PLAIN_FILENAME = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 
 
@@ -26,6 +32,49 @@ def text_field(name: str, value: str, utf8: bool = False) -> str:
     if (utf8 or value.isascii()) and "=?" not in value and not _is_too_long(value):
         return _folded(name, value.split(" "), " ")
     return f"{name}: {_encoded(value, len(name) + 2)}\r\n"
+
+
+def header_field(name: str, value: str, utf8: bool = False) -> str:
+    """Write a header of the task's own, with its line end. Raises ValueError if its value cannot be written."""
+    if not _ANGLED.fullmatch(name.lower()) or "<" not in value:
+        return text_field(name, value, utf8)
+    refuse_controls(value)
+    limit = LINE_BYTES - len(f"{name}: ,")
+    parts = re.split(r"(<[^<>]*>)", re.sub(" +", " ", value))
+    for part in parts[1::2]:
+        if not part.isascii() or len(part) > limit:
+            raise ValueError(f"between < and > at most {limit - 2} ASCII characters are allowed")
+    # a list is folded at its spaces, so each part begins after one
+    parts[::2] = (f" {_beside_angles(part, utf8).strip(' ')} " for part in parts[::2])
+    return _folded(name, [word for word in "".join(parts).split(" ") if word], " ")
+
+
+def _beside_angles(text: str, utf8: bool) -> str:
+    """Encode a name or comment where that is necessary, without its commas, quotes and brackets."""
+    core = text.strip(' ,()"')
+    if (utf8 or text.isascii()) and "=?" not in text and not _is_too_long(text):
+        return text
+    before, after = text.split(core)
+    return f"{before}{_encoded(core, 0, '')}{after}".replace('"', "")
+
+
+def disposition(kind: str, filename: str) -> str:
+    """Return the value of Content-Disposition. The name is percent-encoded unless all readers leave it as it is.
+
+    Readers decode `=?` also where RFC 2047 forbids that. They decode each section of a long name for itself.
+    """
+    refuse_controls(filename)
+    if len(filename) <= _FILENAME_CHARACTERS and _PLAIN_FILENAME.fullmatch(filename) and "=?" not in filename:
+        return f'{kind}; filename="{filename}"'
+    sections = [""]
+    for encoded in (quote(character, safe="") for character in filename):
+        if len(sections[-1]) + len(encoded) > _FILENAME_CHARACTERS:
+            sections.append("")
+        sections[-1] += encoded
+    if len(sections) == 1:
+        return f"{kind};\r\n filename*=utf-8''{sections[0]}"
+    sections[0] = f"utf-8''{sections[0]}"
+    return ";\r\n ".join([kind, *(f"filename*{at}*={section}" for at, section in enumerate(sections))])
 
 
 def _is_too_long(value: str) -> bool:
@@ -50,11 +99,10 @@ def _written(address: Address, utf8: bool) -> str:
     return f"{name} <{address.spec}>"
 
 
-def _encoded(text: str, indent: int) -> str:
-    """Return the text as folded encoded words; `indent` characters precede it on its first line."""
-    return Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2)).encode(
-        linesep="\r\n"
-    )
+def _encoded(text: str, indent: int, line_end: str = "\r\n") -> str:
+    """Return the text as encoded words, one a line; `indent` characters precede it on its first line."""
+    header = Header(text, "utf-8", maxlinelen=LINE_CHARACTERS, header_name="x" * max(0, indent - 2))
+    return header.encode(linesep=line_end)
 
 
 def _folded(name: str, parts: Sequence[str], separator: str) -> str:

@@ -8,15 +8,21 @@ from email.policy import EmailPolicy
 from email.utils import formatdate
 
 from dtqs.processors.email.addresses import Address, parse, unique
-from dtqs.processors.email.headers import address_field, text_field
+from dtqs.processors.email.headers import address_field, disposition, header_field, text_field
 from dtqs.processors.email.payload import EmailPayload
 
 
 class _PartsPolicy(EmailPolicy):
-    """Writes a content id on one line: the library encodes a long one, and then `cid:` finds nothing."""
+    """Writes two headers as they are.
+
+    The library encodes a long content id, and then `cid:` finds nothing. It decodes `=?` in a filename.
+    """
+
+    def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
+        return (name, value) if name.lower() == "content-disposition" else super().header_store_parse(name, value)
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        if name.lower() == "content-id":
+        if name.lower() in ("content-id", "content-disposition"):
             return f"{name}: {value}{self.linesep}".encode()
         return super().fold_binary(name, value)
 
@@ -82,7 +88,7 @@ def compose(payload: EmailPayload, body: Body, sender: Address, task_id: str) ->
     ]
     lines += [address_field(name, found, utf8) for name, found in (("Cc", cc), ("Reply-To", reply_to)) if found]
     lines += [text_field("Subject", body.subject, utf8), f"Message-ID: {message_id}\r\n"]
-    lines += [text_field(name, value, utf8) for name, value in payload.headers.items()]
+    lines += [header_field(name, value, utf8) for name, value in payload.headers.items()]
     lines += _list_fields(payload)
     content = "".join(lines).encode() + _parts(body).as_bytes(policy=_POLICY)
     recipients = unique([*to, *cc, *bcc])
@@ -119,11 +125,18 @@ def _parts(body: Body) -> EmailMessage:
             *_, html = message.iter_parts()  # type: ignore[assignment]
     inline = [file for file in body.files if file.cid and body.html is not None]
     for file in inline:
-        html.add_related(file.data, *_kind(file), cid=f"<{file.cid}>", filename=file.filename, disposition="inline")
+        html.add_related(file.data, *_kind(file), cid=f"<{file.cid}>")
+        _name_last_part(html, "inline", file.filename)
     for file in body.files:
         if file not in inline:
-            message.add_attachment(file.data, *_kind(file), filename=file.filename)
+            message.add_attachment(file.data, *_kind(file))
+            _name_last_part(message, "attachment", file.filename)
     return message
+
+
+def _name_last_part(message: EmailMessage, kind: str, filename: str) -> None:
+    *_, part = message.iter_parts()
+    part.replace_header("Content-Disposition", disposition(kind, filename))
 
 
 def _kind(file: File) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from dtqs.processors.base import Payload, Source
 from dtqs.processors.email import addresses
-from dtqs.processors.email.headers import NAME
+from dtqs.processors.email.headers import NAME, header_field
 
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
 RECIPIENTS_LIMIT, ATTACHMENTS_LIMIT, HEADERS_LIMIT = 1000, 100, 50
@@ -44,6 +44,13 @@ def _header_name(name: str) -> str:
     if lower in OURS or lower.startswith(("content-", "resent-", "arc-")):
         raise ValueError("DTQS writes this header, or it has its own field")
     return name
+
+
+def _refuse_unwritable(name: str, value: str) -> None:
+    try:
+        header_field(name, value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
@@ -158,9 +165,11 @@ class EmailPayload(Payload):
 
     @field_validator("headers")
     @classmethod
-    def _names_differ(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _can_be_written(cls, headers: dict[str, str]) -> dict[str, str]:
         if len({name.lower() for name in headers}) < len(headers):
             raise ValueError("a header is given twice; upper and lower case are equal")
+        for name, value in headers.items():
+            _refuse_unwritable(name, value)
         return headers
 
     @field_validator("list_unsubscribe")

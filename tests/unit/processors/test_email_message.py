@@ -21,7 +21,7 @@ from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address, parse
 from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.folder import MailFolder
-from dtqs.processors.email.headers import address_field, text_field
+from dtqs.processors.email.headers import address_field, disposition, header_field, text_field
 from dtqs.processors.email.message import Body, File, compose
 from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
@@ -80,6 +80,42 @@ def test_no_header_contains_a_line_end(end: str) -> None:
         address_field("To", [Address(f"a{end}", "a", "b.c")])
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("List-Unsubscribe", "<https://b.c/?a=?b>,<mailto:u@b.c>", "<https://b.c/?a=?b>, <mailto:u@b.c>"),
+        ("References", f"<a=?1@b.c> <{'x' * 200}=?2@b.c>", f"<a=?1@b.c> <{'x' * 200}=?2@b.c>"),
+        ("In-Reply-To", "<=?utf-8?q?x?=@b.c>", "<=?utf-8?q?x?=@b.c>"),
+        ("List-Id", '"Größe" <list.b.c>', "=?utf-8?b?R3LDtsOfZQ==?= <list.b.c>"),
+        ("List-Id", "=?utf-8?q?x?= <list.b.c>", "=?utf-8?b?PT91dGYtOD9xP3g/PQ==?= <list.b.c>"),
+        ("List-Unsubscribe", "<https://b.c> (für alle)", "<https://b.c> (=?utf-8?b?ZsO8ciBhbGxl?=)"),
+    ],
+)
+def test_an_id_or_uri_in_a_header_is_never_encoded(name: str, value: str, written: str) -> None:
+    field = header_field(name, value)
+    read(field)
+    assert field.replace("\r\n", "") == f"{name}: {written}"
+
+
+def test_an_id_that_cannot_be_written_is_refused_at_submit() -> None:
+    for value in (f"<https://b.c/{'x' * 990}>", "<https://b.c/ü>"):
+        with pytest.raises(ValidationError, match="List-Help: between < and > at most 984 ASCII characters"):
+            EmailPayload.model_validate(
+                {"to": ["a@b.c"], "subject": "s", "text": "t", "headers": {"List-Help": value}}
+            )
+
+
+@pytest.mark.parametrize(
+    "filename",
+    ["data.csv", "=?utf-8?q?x?=.png", "a =?utf-8?q?x?=", 'a "b" \\ c', "a  b.txt", " a", "ü" * 50, "x" * 200, "100%.txt"],
+)
+def test_a_filename_is_read_back(filename: str) -> None:
+    field = f"Content-Disposition: {disposition('attachment', filename)}\r\n"
+    part = read(field)
+    assert (part.get_filename(), part["Content-Disposition"].params["filename"]) == (filename, filename)
+    assert all(len(line) <= 80 for line in field.split("\r\n"))
+
+
 @pytest.fixture
 def made(attempt: Attempt, tmp_path: Path) -> Any:
     """Run a task whose e-mail goes into a folder, and return the e-mail and the result."""
@@ -123,7 +159,7 @@ def test_text_and_html_are_alternatives_with_inline_images_and_attachments(made:
             "attachments": [
                 {"source": f"{source}logo.png", "inline": "logo"},
                 {"source": f"{source}data", "filename": "Übersicht.csv"},
-                {"source": f"{source}logo.png", "content_type": "message/rfc822"},
+                {"source": f"{source}logo.png", "content_type": "message/rfc822", "filename": "=?utf-8?q?x?="},
             ],
         }
     )
@@ -143,6 +179,7 @@ def test_text_and_html_are_alternatives_with_inline_images_and_attachments(made:
         b"a,b\n" * 10,
     )
     assert (other.get_content_type(), other.get_content()) == ("application/octet-stream", PNG)
+    assert (logo.get_filename(), other.get_filename()) == ("logo.png", "=?utf-8?q?x?=")
     assert mail.get_body(("html",)).get_content().strip() == '<img src="cid:logo">'
 
 

@@ -54,7 +54,7 @@ def test_an_address_is_read_as_people_write_it(text: str, address: Address) -> N
         "Ada <ada@example.org> <x@y.z>", "Ada; <a@b.c>",
         'A"da <a@b.c>', "Ada\r\nBcc: eve@example.org <a@b.c>", "a@b.c\n", "A\0 <a@b.c>", "A\x7f <a@b.c>",
         "A\u2028 <a@b.c>", f"{'a' * 65}@b.c",
-        f"a@{'b' * 64}.c", "x" * 501,
+        f"a@{'b' * 64}.c", "x" * 501, "=?utf-8?q?eve=40b.c=3e?=@example.org",
     ],
 )  # fmt: skip
 def test_text_that_is_not_exactly_one_address_is_refused(text: str) -> None:
