@@ -119,16 +119,16 @@ def test_an_encode_that_lost_its_end_is_a_failure(
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "chapters"), [(0, 20, [(0, 7), (7, 14), (14, 20)]), (0, 9, [(0, 7), (7, 9)]), (2, 9, [])]
+    ("begin", "end", "chapters"), [(0, 1.8, [(0, 1.4), (1.4, 1.8)]), (1.1, 3.4, [(0, 0.3), (0.3, 1.7), (1.7, 2.3)])]
 )
-def test_chapters_make_no_part_longer(
-    transcode: Run, sources: Path, begin: int, end: int, chapters: list[tuple[int, int]]
+def test_a_part_has_its_own_chapters_and_is_no_longer(
+    transcode: Run, sources: Path, begin: float, end: float, chapters: list[tuple[float, float]]
 ) -> None:
     (sources / "chapters.txt").write_text(
         ";FFMETADATA1\ntitle=Whole\n"
-        + "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={n}\nEND={n + 7}\ntitle=c{n}\n" for n in (0, 7, 14))
+        + "".join(f"[CHAPTER]\nTIMEBASE=1/10\nSTART={n}\nEND={n + 14}\ntitle=c{n}\n" for n in (0, 14, 28))
     )
-    inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=20:r=5", "-f", "lavfi", "-i", "sine=440:d=20")
+    inputs = ("-f", "lavfi", "-i", "testsrc2=s=64x48:d=4.2:r=5", "-f", "lavfi", "-i", "sine=440:d=4.2")
     source = sources / "film.mkv"
     ffmpeg(*inputs, "-f", "ffmetadata", "-i", sources / "chapters.txt", "-map_metadata", "2", "-shortest", source)
     part = {"start_seconds": begin, "end_seconds": end, "keep_metadata": True}
@@ -140,3 +140,4 @@ def test_chapters_make_no_part_longer(
         assert said["tags"]["title"] == "Whole"
         found = [(float(each["start_time"]), float(each["end_time"])) for each in said["chapters"]]
         assert found == [pytest.approx(each, abs=0.1) for each in chapters]
+        assert [each["tags"]["title"] for each in said["chapters"]] == ["c0", "c14", "c28"][: len(chapters)]

@@ -10,12 +10,13 @@ from typing import Any, BinaryIO
 
 import ffmpeg
 
+from dtqs.processors.video import tags
 from dtqs.processors.video.container import DECODERS, Container
 from dtqs.processors.video.packets import FIELDS
 
 Stream = Any
 """A node of ffmpeg-python's graph, which has no types."""
-_FLAGS = frozenset({"hide_banner", "nostdin", "nostats", "y", "an", "vn", "sn", "show_format", "show_streams"})
+_FLAGS = frozenset({"hide_banner", "nostdin", "nostats", "y", "an", "vn", "sn", "show_format", "show_streams", "show_chapters"})
 _OPTIONS = frozenset({
     "v", "progress", "stats_period", "filter_complex", "map", "map_metadata", "map_chapters", "threads", "f", "i",
     "ss", "t", "itsoffset", "print_format", "protocol_whitelist", "format_whitelist", "codec_whitelist",
@@ -110,7 +111,21 @@ def compiled(program: str, made: Stream, log_level: str = "error") -> list[str]:
         "-stats_period",
         "0.5",
     ]
-    return checked([str(part) for part in ffmpeg.compile(made, cmd=begin, overwrite_output=True)])
+    arguments = [str(part) for part in ffmpeg.compile(made, cmd=begin, overwrite_output=True)]
+    return checked(_with_tags(arguments) if tags.FILE in arguments else arguments)
+
+
+def _with_tags(arguments: list[str]) -> list[str]:
+    """Add the file of tags as the last input, and put its number where options name it.
+
+    It has no stream, so it cannot be a node of the graph.
+    """
+    number = arguments.count("-i")
+    after = max(at for at, argument in enumerate(arguments) if argument == "-i") + 2
+    demuxer = "ffmetadata"
+    own = ["-f", demuxer, "-protocol_whitelist", "file", "-format_whitelist", demuxer, "-i", f"file:{tags.FILE}"]
+    numbered = [str(number) if argument == tags.FILE else argument for argument in arguments]
+    return [*numbered[:after], *own, *numbered[after:]]
 
 
 def probe(
@@ -121,7 +136,7 @@ def probe(
     ffprobe fails if it may not open a decoder. It may open those of the codecs in `unread`, but gives them no data.
     """
     return _ffprobe(
-        program, file, container, limits, unread, ["-print_format", "json", "-show_format", "-show_streams"]
+        program, file, container, limits, unread, ["-print_format", "json", "-show_format", "-show_streams", "-show_chapters"]
     )
 
 

@@ -1,7 +1,7 @@
 """Read ffprobe's JSON into a `VideoInfo`. A file's maker controls what ffprobe reports, so every value is checked."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,7 +9,7 @@ import orjson
 from dtqs.errors import PermanentError
 from dtqs.processors.video import colour
 from dtqs.processors.video.figures import frame_rate, number, ratio, signed, whole_number
-from dtqs.processors.video.video_info import Picture, Sound, VideoInfo, default_picture
+from dtqs.processors.video.video_info import Chapter, Picture, Sound, VideoInfo, default_picture
 
 _UNMEASURED = frozenset({"aac", "mp3", "amr"})
 """Demuxers that estimate the duration from the size and the first bit rate."""
@@ -49,8 +49,26 @@ def _video_info(report: Mapping[str, Any], demuxer: str, size_bytes: int) -> Vid
         pictures=tuple(pictures),
         start_seconds=signed(container.get("start_time")) or 0.0,
         container_seconds=number(container.get("duration")),
+        tags=_tags(container, streams if demuxer == "ogg" else ()),
+        chapters=tuple(_chapters(report)),
     )
     return info.showing(default_picture(pictures))
+
+
+def _tags(container: Mapping[str, Any], streams: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the tags of the file. Ogg has them in its tracks."""
+    found: dict[str, str] = {}
+    for part in (container, *streams):
+        for name, value in part.get("tags", {}).items():
+            found.setdefault(str(name), str(value))
+    return found
+
+
+def _chapters(report: Mapping[str, Any]) -> Iterator[Chapter]:
+    for chapter in report.get("chapters", ()):
+        begin, end = signed(chapter.get("start_time")), signed(chapter.get("end_time"))
+        if begin is not None and end is not None:
+            yield Chapter(begin, end, str(chapter.get("tags", {}).get("title", "")))
 
 
 def _picture(stream: Mapping[str, Any]) -> Picture:

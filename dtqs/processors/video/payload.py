@@ -181,7 +181,7 @@ class Fields(Payload):
     )
     keep_metadata: bool | None = Field(
         default=None,
-        description="true: keep title, date and place; and the chapters, if the output begins with the video",
+        description="true: keep title, date, place, and the chapters of the part",
     )
     watermark: VideoWatermark | None = Field(default=None, description="an image over the video")
     subtitles: Subtitles | None = Field(default=None, description="subtitles of the video")

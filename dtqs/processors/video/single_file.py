@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, paint, sound
+from dtqs.processors.video import codecs, filters, overlays, paint, sound, tags
 from dtqs.processors.video.codecs import Options, Rate
 from dtqs.processors.video.colour import Surface, video_surface
 from dtqs.processors.video.command import Stream, fd_path, output, own_file
@@ -33,7 +33,6 @@ _READERS = {
     "opus": Container("ogg", "audio/ogg"),
 }
 _TRIES = 4
-_SAME_BEGIN_SECONDS = 0.05
 _OVERHEAD = 8_000
 """The most bits per second that a container needs for itself."""
 _LEAST, _LEAST_SOUND = 16_000, 24_000
@@ -210,11 +209,10 @@ class SingleFile:
         """Return the options for title, date, place and chapters."""
         if not self._spec.keep_metadata:
             return {"map_metadata": -1, "map_chapters": -1}
-        # ffmpeg shifts chapters by the begin of its reading, which is earlier than a part's own begin
-        if self._plan.excerpt.span.start_seconds > _SAME_BEGIN_SECONDS:
-            return {"map_chapters": -1}
-        # it cuts chapters only by the output's own length; longer ones would make the file longer than its tracks
-        return {"t": f"{self._plan.excerpt.seconds:.6f}"} if self._plan.excerpt.is_known else {}
+        excerpt = self._plan.excerpt
+        described = tags.described(self._studio.video, excerpt.span.start_seconds, excerpt.seconds)
+        (self._studio.programs.folder / tags.FILE).write_text(described, encoding="utf-8", errors="replace")
+        return {"map_metadata": tags.FILE, "map_chapters": tags.FILE}
 
     def _rate(self) -> Rate:
         return Rate(self._spec.crf, self._spec.video_bit_rate, self._spec.max_bit_rate)

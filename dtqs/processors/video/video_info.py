@@ -1,7 +1,7 @@
 """A source as values: its video tracks, audio tracks and subtitles, as ffprobe reports them; pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -77,6 +77,15 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter, on the file's clock or on a part's."""
+
+    begin_seconds: float
+    end_seconds: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """A file with video, with audio, or with both."""
 
@@ -96,6 +105,8 @@ class VideoInfo:
     """The time at which the file's clock begins."""
     container_seconds: float | None = None
     """The container's own duration. It also counts tracks that no output uses, such as subtitles."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    chapters: tuple[Chapter, ...] = ()
 
     @property
     def all_pictures(self) -> tuple[Picture, ...]:
