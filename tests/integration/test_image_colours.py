@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,42 @@ def test_colours_by_code_points_become_srgb(run: Run, name: str) -> None:
     shown = ImageCms.profileToProfile(kept, io.BytesIO(kept.info["icc_profile"]), ImageCms.createProfile("sRGB"))
     assert shown is not None
     assert near(shown, (0.5, 0.5), "#ff0000", 2)
+
+
+def test_all_that_is_drawn_has_its_colours_in_the_profile_that_is_kept(
+    run: Run, source: Callable[[bytes], str]
+) -> None:
+    mark = Path(source(b"").removeprefix("file:")).with_name("mark.png")
+    Image.new("RGB", (20, 20), "#ff0000").save(mark)
+    stamp = {"source": f"file:{mark}", "scale": 1, "opacity": 1, "margin": 0, "position": "centre"}
+    drawn: tuple[dict[str, Any], ...] = (
+        {"watermark": stamp},
+        {"border": {"width": 20, "color": "#ff0000"}},
+        {"fit": "pad", "width": 90, "height": 30, "gravity": "right", "background": "#ff0000"},
+    )
+    blue = saved(Image.new("RGB", (30, 30), "#0000ff"), "png", icc_profile=cicp.profile((12, 13)))
+    _, made = run(blue, *(each | {"format": "png", "keep_profile": True} for each in drawn))
+    for picture in made:
+        assert near(picture, (0.2, 0.5), RED_IN_P3, 2)
+        assert picture.info["icc_profile"] == cicp.profile((12, 13))
+
+
+def test_a_profile_is_kept_only_with_pixels_that_it_describes(run: Run) -> None:
+    """Browsers ignore a profile of grey on colours, or refuse the image."""
+    of_grey = profile("sRGB")[:16] + b"GRAY" + profile("sRGB")[20:]
+    grey = saved(Image.new("L", (40, 40), 100), "png", icc_profile=of_grey)
+    asked: tuple[dict[str, Any], ...] = (
+        {"format": "png"},
+        {"format": "jpeg", "brightness": 1.1},
+        {"format": "webp"},
+        {"format": "png", "border": {"color": "#ff0000"}},
+        {"format": "png", "colors": 8},
+    )
+    _, made = run(grey, *(each | {"keep_profile": True} for each in asked))
+    assert ["icc_profile" in picture.info for picture in made] == [True, True, False, False, False]
+    colour = saved(Image.new("RGB", (40, 40), "#00ff00"), "png", icc_profile=cicp.profile((12, 13)))
+    _, (made_grey,) = run(colour, {"format": "png", "grayscale": True, "keep_profile": True})
+    assert "icc_profile" not in made_grey.info
 
 
 def test_hdr_is_tone_mapped(run: Run) -> None:

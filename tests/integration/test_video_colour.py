@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import PermanentError
+from dtqs.processors.image import cicp
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoPayload
 from dtqs.processors.video.settings import VideoSettings
@@ -204,6 +205,18 @@ def test_a_watermark_and_bars_have_their_own_colours_on_a_film_of_high_definitio
     for picture in (barred, other):
         assert near(pixel(picture, (0.5, 0.03))[:3], GREEN, 8)
         assert near(pixel(picture)[:3], (128, 128, 128))
+
+
+def test_a_watermark_of_16_bits_or_with_a_profile_has_its_own_colours(transcode: Run, sources: Path) -> None:
+    source = plain(sources / "film.mp4", "gray", "-c:v", "libx264", "-colorspace", "bt709", graph=matrix("bt709"))
+    Image.new("I;16", (20, 20), 0x4000).save(sources / "deep.png")
+    # red, in the numbers of Display P3
+    Image.new("RGB", (20, 20), (234, 51, 35)).save(sources / "wide.png", icc_profile=cicp.profile((12, 13)))
+    centre = {"position": "centre", "width_fraction": 0.5, "margin": 0}
+    marks = ({"source": f"file:{sources}/{name}.png", **centre} for name in ("deep", "wide"))
+    (_, deep), (_, wide) = transcode(source, *({"format": "png", "watermark": mark} for mark in marks))
+    assert near(pixel(opened(deep).convert("RGB")), (64, 64, 64))
+    assert near(pixel(opened(wide).convert("RGB")), (255, 0, 0))
 
 
 def test_a_crop_counts_pixels_as_shown(transcode: Run, sources: Path) -> None:

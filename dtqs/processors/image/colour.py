@@ -14,6 +14,9 @@ PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
 _SCALABLE = PLAIN | {"CMYK"}
 _UNSEEN = 3
 """sRGB profiles of different makers differ by at most this number of levels, of 255."""
+_INTENT, _FLAGS = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+_UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+"""Exceptions of Pillow for a profile that is broken or of the wrong kind."""
 _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
@@ -50,7 +53,7 @@ def srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | 
     if profile:
         try:
             return _by_profile(image, profile), None
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        except _UNUSABLE as error:
             remark = f"the colour profile cannot be used and was ignored: {error}"[:300]
     return (image if image.mode in PLAIN else image.convert("RGB")), remark
 
@@ -61,9 +64,32 @@ def fitting_profile(image: Image.Image, profile: bytes | None) -> bytes | None:
         return None
     try:
         space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+    except _UNUSABLE:
         return None
     return profile if space == {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK"}.get(image.mode, "RGB") else None
+
+
+def in_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an sRGB image in the colours of an RGB profile; unchanged if the profile converts in one direction only."""
+    if not profile:
+        return image
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    colours = image.convert("RGBA").convert("RGB")
+    try:
+        if _is_srgb(profile):
+            return image
+        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(
+            colours, ImageCms.createProfile("sRGB"), target, _INTENT, "RGB", flags=_FLAGS
+        )
+    except _UNUSABLE:
+        return image
+    if converted is None:
+        return image
+    converted.info = {}
+    if alpha:
+        converted.putalpha(alpha)
+    return converted
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -125,9 +151,8 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _converted(colours: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
     target = ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(colours, source, target, intent, "RGB", flags=flags)
+    converted = ImageCms.profileToProfile(colours, source, target, _INTENT, "RGB", flags=_FLAGS)
     if converted is None:
         raise ValueError("no conversion")
     return converted

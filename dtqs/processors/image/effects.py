@@ -1,10 +1,12 @@
 """Effects on an image of final size, in this order: pad, turn, blur, tones, background, corners, watermark, border."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from dtqs.processors.image.colour import flatten
+from dtqs.processors.image.colour import flatten, in_profile
 from dtqs.processors.image.geometry import Size, anchored
 from dtqs.processors.image.operations import Border
 from dtqs.processors.image.payload import ImageOutput
@@ -37,7 +39,12 @@ def apply(picture: Image.Image, output: ImageOutput, canvas: Size | None, stamp:
 def needs_rgb(output: ImageOutput) -> bool:
     """Tell whether an effect is wanted that inks (CMYK) do not support."""
     toned = output.grayscale or (output.brightness, output.contrast, output.saturation) != (1, 1, 1)
-    drawn = (
+    return bool(toned or draws(output))
+
+
+def draws(output: ImageOutput) -> bool:
+    """Tell whether an effect adds colours or transparency to the image."""
+    return bool(
         output.background
         or output.corner_radius
         or output.watermark
@@ -45,7 +52,25 @@ def needs_rgb(output: ImageOutput) -> bool:
         or output.fit == "pad"
         or output.rotate % 90
     )
-    return bool(toned or drawn)
+
+
+def with_colours_in(profile: bytes, output: ImageOutput) -> ImageOutput:
+    """Return an output that keeps this profile with its own colours, which are sRGB, in those of the profile."""
+    changed: dict[str, Any] = {}
+    for name in ("background", "pad_with"):
+        colour = getattr(output, name)
+        if colour and colour != "blur":
+            changed[name] = _colour_in(profile, colour)
+    for name in ("watermark", "border"):
+        if drawn := getattr(output, name):
+            changed[name] = drawn.model_copy(update={"color": _colour_in(profile, drawn.color)})
+    return output.model_copy(update=changed) if changed else output
+
+
+@lru_cache(maxsize=64)
+def _colour_in(profile: bytes, colour: str) -> str:
+    pixel = in_profile(Image.new("RGB", (1, 1), colour), profile).tobytes()
+    return f"#{pixel.hex()}"
 
 
 def with_alpha(picture: Image.Image) -> Image.Image:

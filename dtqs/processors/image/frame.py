@@ -5,16 +5,21 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 from dtqs.processors.image import smart
-from dtqs.processors.image.colour import PLAIN, fitting_profile, srgb
-from dtqs.processors.image.effects import apply, needs_rgb
+from dtqs.processors.image.colour import fitting_profile, srgb
+from dtqs.processors.image.effects import apply, draws, needs_rgb, with_colours_in
 from dtqs.processors.image.geometry import Box, Plan
 from dtqs.processors.image.payload import ImageOutput
 from dtqs.processors.image.resize import Loaded, SizeLadder
 from dtqs.processors.image.watermark import stamped
 
-_WITH_INKS = frozenset({"jpeg", "tiff"})
-MarkOf = Callable[[str], Image.Image]
-"""Returns the watermark image of a URI."""
+_HOLDERS = {
+    "CMYK": frozenset({"jpeg", "tiff"}),
+    "L": frozenset({"jpeg", "png", "tiff", "avif", "auto"}),
+    "LA": frozenset({"png", "tiff"}),
+}
+"""Formats that store these pixels as they are. The others store RGB, which such a profile does not describe."""
+MarkOf = Callable[[str, bytes | None], Image.Image]
+"""Returns the watermark image of a URI, in the colours of a profile or in sRGB."""
 
 
 class ImageFrame:
@@ -29,12 +34,17 @@ class ImageFrame:
 
     def make(self, output: ImageOutput, plan: Plan) -> Image.Image:
         """Return the finished image of an output. Ask for larger ones first."""
-        picture = self._ladder(plan.part, self.profile_for(output) is not None).make(plan)
+        profile = self.profile_for(output)
+        picture = self._ladder(plan.part, profile is not None).make(plan)
+        if profile:
+            output = with_colours_in(profile, output)
         mark = output.watermark
-        stamp = (
-            (lambda under: stamped(under, mark, self._mark_of(mark.source) if mark.source else None)) if mark else None
-        )
-        return apply(picture, output, plan.canvas, stamp)
+
+        def stamp(under: Image.Image) -> Image.Image:
+            assert mark
+            return stamped(under, mark, self._mark_of(mark.source, profile) if mark.source else None)
+
+        return apply(picture, output, plan.canvas, stamp if mark else None)
 
     def placed(self, plan: Plan) -> Plan:
         """Return the plan with its box on the most interesting area, if the box may move."""
@@ -42,14 +52,13 @@ class ImageFrame:
 
     def profile_for(self, output: ImageOutput) -> bytes | None:
         """Return the profile that an output keeps; None if its colours become sRGB."""
-        inks = self._any.picture.mode not in PLAIN
-        if (
-            not output.keep_profile
-            or output.format == "gif"
-            or (inks and (needs_rgb(output) or output.format not in _WITH_INKS))
-        ):
+        mode = self._any.picture.mode
+        if not output.keep_profile or output.format == "gif":
             return None
-        return self._profile
+        if mode in ("RGB", "RGBA"):
+            return None if output.grayscale else self._profile
+        becomes_rgb = needs_rgb(output) if mode == "CMYK" else draws(output) or output.colors is not None
+        return self._profile if output.format in _HOLDERS.get(mode, ()) and not becomes_rgb else None
 
     def small(self, whole: Box) -> Image.Image:
         """Return the smallest sRGB version of the whole image made so far."""

@@ -11,6 +11,7 @@ from PIL.ImageFile import ImageFile
 from dtqs.errors import PermanentError
 from dtqs.processors.image.animation import Timing, first, is_kept, timed
 from dtqs.processors.image.beside import beside
+from dtqs.processors.image.colour import in_profile
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import (
     BROKEN,
@@ -59,7 +60,7 @@ class Work:
         hand_over: Callable[[Made], None],
     ) -> None:
         self._payload, self._settings, self._sources, self._hand_over = payload, settings, sources, hand_over
-        self._marks: dict[str, Image.Image] = {}
+        self._marks: dict[tuple[str, bytes | None], Image.Image] = {}
         self._bytes_left = settings.max_output_bytes
         self._summary: Json = {}
         self.remarks: list[str] = []
@@ -201,13 +202,15 @@ class Work:
             raise PermanentError(f"output {output.name} would have {size[0]} × {size[1]} pixels; allowed are {limits}")
         check_side(output, size)
 
-    def _mark(self, uri: str) -> Image.Image:
+    def _mark(self, uri: str, profile: bytes | None) -> Image.Image:
         """Return the watermark image of a URI, opened as carefully as a source, and kept for the next output."""
-        if uri not in self._marks:
+        if (uri, None) not in self._marks:
             # it may be the source itself, which needs its own position
             with beside(self._sources[uri]) as file:
-                self._marks[uri] = self._read_mark(file)
-        return self._marks[uri]
+                self._marks[uri, None] = self._read_mark(file)
+        if (uri, profile) not in self._marks:
+            self._marks[uri, profile] = in_profile(self._marks[uri, None], profile)
+        return self._marks[uri, profile]
 
     def _read_mark(self, file: BinaryIO) -> Image.Image:
         media_type, _ = check_source(file, self._settings.max_source_bytes)

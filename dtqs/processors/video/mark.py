@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dtqs.jail import enter
+from dtqs.processors.image.colour import colour_profile, scalable, srgb
 
 _FORMATS, _BYTES, _PIXELS = ("PNG", "JPEG", "WEBP", "GIF"), 50 << 20, 40_000_000
 _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -33,11 +34,12 @@ def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
         with Image.open(file, formats=_FORMATS) as opened:
             if opened.width * opened.height > _PIXELS:
                 return f"the watermark has {opened.width} × {opened.height} pixels; allowed are {_PIXELS}"
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+            picture, (profile, _) = scalable(ImageOps.exif_transpose(opened)), colour_profile(opened.info)
         size = width, max(1, round(picture.height * width / picture.width))
         if size[0] * size[1] > _PIXELS:
             return f"the watermark would have {size[0]} × {size[1]} pixels on the video; allowed are {_PIXELS}"
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        # video has the primaries of sRGB
+        picture = srgb(picture.resize(size, Image.Resampling.LANCZOS), profile)[0].convert("RGBA")
     except _BROKEN:
         return "the watermark cannot be read as an image: allowed are PNG, JPEG, WebP and GIF"
     except MemoryError:
