@@ -56,10 +56,20 @@ def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str
         {"width": 100, "format": "png"},
         {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True},
     )
-    assert (result["source"]["width"], result["source"]["height"]) == (400, 200)
+    stated = {name: result["source"][name] for name in ("width", "height", "orientation")}
+    assert stated == {"width": 400, "height": 200, "orientation": 1 if format == "avif" else orientation}
     assert made[0].size == (100, 50)
     assert all(upright(picture) for picture in made)
     assert all(0x0112 not in picture.getexif() for picture in made)
+
+
+def test_no_viewer_turns_a_tiff_once_more(run: Run) -> None:
+    data = saved(quarters().transpose(Image.Transpose.ROTATE_90), "tiff", tiffinfo={0x0112: 6, 0x013B: "Ada"})
+    _, made = run(data, *({"format": format, "keep_metadata": True} for format in ("tiff", "jpeg", "png", "avif")))
+    for picture in made:
+        assert picture.getexif()[0x013B] == "Ada"
+        assert upright(picture)
+        assert 0x0112 not in picture.getexif()
 
 
 def test_cover_crops_and_stretch_does_not(run: Run) -> None:
@@ -209,7 +219,7 @@ def test_metadata_is_kept_only_on_request(run: Run) -> None:
         "jpeg",
         exif=exif,
         comment=b"hello",
-        xmp=b'<x:xmpmeta tiff:Orientation="6"/>',
+        xmp=b"<x:xmpmeta tiff:Orientation='6'><tiff:Orientation> 6 </tiff:Orientation></x:xmpmeta>",
         icc_profile=profile("sRGB"),
     )
     for format in ("jpeg", "png", "webp", "tiff", "avif"):

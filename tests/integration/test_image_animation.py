@@ -55,6 +55,13 @@ def test_a_frame_that_stays_very_long_is_cut_to_the_longest_time(run: Run, to: s
     assert result["outputs"][0]["duration_seconds"] == 657.37
 
 
+def test_a_frame_without_a_time_is_shown_in_an_avif_as_browsers_show_it(run: Run) -> None:
+    result, (made, other) = run(_animation("gif", duration=[0, 250, 0]), {"format": "avif"}, {"format": "webp"})
+    assert [time for _, time in _frames(made)] == [100, 250, 100]
+    assert [time for _, time in _frames(other)] == [0, 250, 0]
+    assert [output["duration_seconds"] for output in result["outputs"]] == [0.45, 0.25]
+
+
 def test_equal_frames_that_together_stay_too_long_for_a_gif_are_cut(run: Run) -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in (RED, RED, BLUE)]
     data = saved(frames[0], "avif", save_all=True, append_images=frames[1:], duration=[400_000, 400_000, 100])

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from PIL import Image
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dtqs.errors import PermanentError, TransientError
 from dtqs.files.kinds import description
@@ -116,11 +117,15 @@ def check_frames(frames: int, max_frames: int) -> None:
 
 
 def orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8, that remains to be applied; 1 if it is missing or broken."""
-    if image.format == "TIFF":
-        return 1  # Pillow applies it when loading a TIFF
+    """Return the orientation, 1 to 8, that remains to be applied. Pillow applies a TIFF's when it loads the image."""
+    return 1 if image.format == "TIFF" else stated_orientation(image)
+
+
+def stated_orientation(image: ImageFile) -> int:
+    """Return the orientation in the file of an image that is not loaded yet; 1 if it is missing or broken."""
     try:
-        value = image.getexif().get(Tag.Orientation, 1)
+        tags = image.tag_v2 if isinstance(image, TiffImageFile) else image.getexif()
+        value = tags.get(Tag.Orientation, 1)
     except BROKEN:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -26,7 +26,9 @@ _LAYOUT = {
 _PARTS = (IFD.Exif, IFD.GPSInfo)
 _POINTERS = {int(part) for part in IFD}  # offsets into the source's file
 _DROPPED = _LAYOUT | _POINTERS | {int(Tag.Orientation)}
-_XMP_ORIENTATION = re.compile(rb'tiff:Orientation="[0-9]"|<tiff:Orientation>[0-9]</tiff:Orientation>')
+_XMP_ORIENTATION = re.compile(
+    rb"tiff:Orientation\s*=\s*(?:\"\s*[0-9]\s*\"|'\s*[0-9]\s*')|<tiff:Orientation>\s*[0-9]\s*</tiff:Orientation>"
+)
 Metadata = dict[str, bytes]
 
 

@@ -21,7 +21,7 @@ from dtqs.processors.image.decode import (
     decoding,
     go_to,
     opened,
-    orientation,
+    stated_orientation,
 )
 from dtqs.processors.image.encode import Encoded, Finished, check_side, encode
 from dtqs.processors.image.frame import ImageFrame
@@ -235,7 +235,7 @@ def _facts(image: ImageFile) -> Json:
     return {
         "width": width,
         "height": height,
-        "orientation": orientation(image),
+        "orientation": stated_orientation(image),
         "color_mode": mode,
         "has_profile": bool(image.info.get("icc_profile")),
         "has_alpha": not composed.opaque if composed else mode in ("LA", "RGBA", "PA") or "transparency" in image.info,

@@ -25,18 +25,26 @@ def main() -> None:
 def look(file: BinaryIO, format: str, size: tuple[int, int]) -> dict[str, Any]:
     """Return the number of frames and their milliseconds, or the fault of the image."""
     file.seek(0)
+    # the expected size is within the settings' limit: Pillow's own limit is lower than max_pixels may be
+    Image.MAX_IMAGE_PIXELS = size[0] * size[1]
     try:
         with Image.open(file, formats=(format,)) as picture:
             if picture.size != size:
-                return {"wrong": f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}"}
+                return _of_wrong_size(picture, size)
             frames, milliseconds = getattr(picture, "n_frames", 1), 0.0
             for number in range(frames):
                 picture.seek(number)
+                if picture.size != size:  # a later frame of a GIF may enlarge the image
+                    return _of_wrong_size(picture, size)
                 picture.load()
                 milliseconds += picture.info.get("duration", 0)
     except _BROKEN as error:
         return {"wrong": f"it cannot be opened again: {error}"[:400]}
     return {"frames": frames, "milliseconds": milliseconds}
+
+
+def _of_wrong_size(picture: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
+    return {"wrong": f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}"}
 
 
 if __name__ == "__main__":
