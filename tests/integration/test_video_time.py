@@ -281,18 +281,42 @@ def test_the_frame_shown_at_a_time_is_taken_even_if_none_begins_there(transcode:
     assert cut["duration_seconds"] == 2.0
 
 
-@pytest.mark.parametrize("fps", [0.1, 0.3, 0.5, 1])
-def test_few_frames_a_second_change_no_length(transcode: Run, sources: Path, fps: float) -> None:
-    """Check a length that is not a multiple of the interval. A WebP shows its last frame as long as the others."""
+GIF, WEBP = {"format": "gif"}, {"format": "webp"}
+TWO_PASSES = {"format": "webm", "video_bit_rate": 60_000, "two_pass": True, "speed": "ultrafast"}
+
+
+@pytest.mark.parametrize(
+    ("fps", "asked"),
+    [
+        (0.1, (FAST, WEBM, GIF, WEBP)),  # a single frame
+        (0.3, (FAST, STREAM, TWO_PASSES, GIF, WEBP)),  # the last interval ends after the video
+        (1, (WEBM,)),  # the last frame lasts less than half of its interval
+    ],
+)
+def test_few_frames_a_second_change_no_length(
+    transcode: Run, sources: Path, fps: float, asked: tuple[dict[str, Any], ...]
+) -> None:
+    """Check a length that is not a multiple of the interval."""
     seconds, frames_shown = 5.4, math.ceil(5.4 * fps)
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25", "-t", "5.4", *SMALL, sources / "film.mp4")
-    rate, two_passes = {"fps": fps}, {"video_bit_rate": 60_000, "two_pass": True, "speed": "ultrafast"}
-    asked = (FAST, WEBM, STREAM, {"format": "gif"}, {"format": "webp"}, {"format": "webm", **two_passes})
-    made = transcode(sources / "film.mp4", *(each | rate for each in asked))
-    mp4, webm, stream, twice = (media(made, label) for label in ("o0", "o1", "p.m4s", "o5"))
-    for shown in times(mp4, webm, stream, twice):
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5", "-t", "5.4", *SMALL, sources / "film.mp4")
+    made = transcode(sources / "film.mp4", *(each | {"fps": fps} for each in asked))
+    # an HLS stream is three entries, of which the last has the frames
+    films = [path for output, path in made if output["media_type"] in ("video/mp4", "video/webm")]
+    for shown in times(*films):
         assert shown == pytest.approx([number / fps for number in range(frames_shown)], abs=0.006)
-    assert ends(mp4, webm, stream, twice) == [pytest.approx([seconds], abs=0.02)] * 4
-    gif, webp = (next(output for output, _ in made if output["name"] == name) for name in ("o3", "o4"))
-    assert gif["duration_seconds"] == pytest.approx(seconds, abs=0.02)
-    assert webp.get("duration_seconds", 0) == pytest.approx(frames_shown / fps if frames_shown > 1 else 0, abs=0.02)
+    assert ends(*films) == [pytest.approx([seconds], abs=0.02)] * len(films)
+    moving = [output for output, _ in made if output["media_type"] in ("image/gif", "image/webp")]
+    for output in moving:
+        still = frames_shown == 1 and output["media_type"] == "image/webp"
+        assert output.get("duration_seconds", 0) == pytest.approx(0 if still else seconds, abs=0.02)
+
+
+@pytest.mark.parametrize(("fps", "begin", "end"), [(1, 0, 2.6), (4, 0.5, 1.6), (10, 0, 1.34)])
+def test_a_webp_lasts_as_long_as_its_part(
+    transcode: Run, sources: Path, fps: float, begin: float, end: float
+) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2.6", *SMALL, sources / "film.mp4")
+    part = {"start_seconds": begin, "end_seconds": end, "fps": fps}
+    ((output, path),) = transcode(sources / "film.mp4", WEBP | part)
+    assert output["duration_seconds"] == pytest.approx(end - begin, abs=0.002)
+    assert opened(path).n_frames == math.ceil((end - begin) * fps - 0.4)  # type: ignore[attr-defined]

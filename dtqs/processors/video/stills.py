@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, paint, vtt
+from dtqs.processors.video import codecs, filters, overlays, paint, vtt, webp_end
 from dtqs.processors.video.colour import Surface, image_surface
 from dtqs.processors.video.command import Stream, TimeSpan, fd_path, output
 from dtqs.processors.video.excerpt import frame_at
@@ -101,6 +101,9 @@ class AnimatedClip:
                 **({"frames:v": _MOVING_FRAMES} | self._options()),
             )
             studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
+            timing = self._excerpt.video
+            if timing and timing.is_known and not self._is_gif:
+                webp_end.end_at(file, timing.end_seconds)
             frames, duration[0] = check_picture(
                 studio.programs.ffmpeg, spec.name, file, "GIF" if self._is_gif else "WEBP", self._frame.size
             )
