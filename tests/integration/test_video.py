@@ -384,6 +384,15 @@ def test_a_computed_side_too_short_for_the_encoder_is_refused(
         transcode(source, output)
 
 
+def test_a_small_av1_is_made_where_libaom_is_the_encoder(
+    transcode: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VideoProcessor, "_known_encoders", lambda processor, programs: frozenset({"libaom-av1"}))
+    small = film(sources / "small.mp4", seconds=0.2, size=(48, 32), sound=False)
+    ((made, _),) = transcode(small, {"video_codec": "av1", **FAST})
+    assert (made["width"], made["height"], made["video_codec"]) == (48, 32, "av1")
+
+
 def test_progress_is_reported_and_a_presets_video_is_made(attempt: Attempt, source: Path) -> None:
     payload = VideoPayload.model_validate({"source": f"file:{source}"})
     context = attempt.context()

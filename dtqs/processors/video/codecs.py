@@ -20,6 +20,8 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {
     "mp3": ("libmp3lame",),
 }
 """The encoders of each codec, the better one first: builds of ffmpeg differ."""
+LEAST_SIDE = {"libsvtav1": 64}
+"""Encoders that refuse frames with a shorter side, where another one of the codec takes them."""
 TWO_PASSES = frozenset({"libx264", "libx265", "libvpx-vp9", "libaom-av1"})
 TRANSPARENT: Options = {"pix_fmt": "yuva420p", "auto-alt-ref": 0}
 """libvpx cannot use its look-ahead (alternate reference frames) with transparency."""

@@ -23,8 +23,8 @@ AUDIO_CODECS = {
     "opus": ("opus",),
 }
 """The codecs that each format can hold, its default first."""
-LEAST_SIDE = {"av1": 64, "hevc": 16}
-"""The encoders SVT-AV1 and x265 refuse frames with a shorter side."""
+LEAST_SIDE = {"hevc": 16}
+"""The only encoder for hevc, x265, refuses frames with a shorter side. Those of av1 differ: see codecs.py."""
 MOST_SIDE = {"webp": 16383}
 OPUS_BIT_RATE = 256_000
 """The most bits per second that libopus allows for each channel."""

@@ -9,7 +9,7 @@ from dtqs.errors import PermanentError
 from dtqs.jail import Jail
 from dtqs.processors.base import Context
 from dtqs.processors.video import command, ffprobe, filters
-from dtqs.processors.video.codecs import encoder, parse_encoders
+from dtqs.processors.video.codecs import LEAST_SIDE, encoder, parse_encoders
 from dtqs.processors.video.command import Stream, TimeSpan
 from dtqs.processors.video.container import SUPPORTED, Container
 from dtqs.processors.video.excerpt import Excerpt, choose_excerpt
@@ -19,7 +19,7 @@ from dtqs.processors.video.geometry import VideoFrame, frame, rendition
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.packets import JUMPING, PacketReader, PacketTrack
 from dtqs.processors.video.payload import VideoOutput
-from dtqs.processors.video.rules import side_fault
+from dtqs.processors.video.rules import VIDEOS, format_of, side_fault, video_codec_of
 from dtqs.processors.video.settings import VideoSettings
 from dtqs.processors.video.sources import Sources
 from dtqs.processors.video.timeline import Timeline
@@ -209,7 +209,7 @@ class Studio:
         except ValueError as error:
             raise PermanentError(f"output {output.name}: {error}") from error
         (width, height), limit = decided.size, self.programs.settings.max_pixels
-        if fault := side_fault(output, decided.size):
+        if fault := side_fault(output, decided.size) or self._encoder_fault(output, decided.size):
             raise PermanentError(
                 f"output {output.name} would have {width} × {height} pixels; {fault}: choose another size or codec"
             )
@@ -218,6 +218,15 @@ class Studio:
                 f"output {output.name} would have {width} × {height} pixels; allowed are {limit} in all (max_pixels)"
             )
         return decided
+
+    def _encoder_fault(self, output: VideoOutput, size: tuple[int, int]) -> str | None:
+        if format_of(output) not in VIDEOS:
+            return None
+        codec = video_codec_of(output)
+        name = self.encoder(codec)
+        if min(size) >= LEAST_SIDE.get(name, 0):
+            return None
+        return f"{codec} needs {LEAST_SIDE[name]} pixels or more each way with {name}, the encoder of this node"
 
     def run(
         self,
