@@ -1,8 +1,11 @@
 """SMS over HTTP: Twilio's API and a configurable gateway, each a real server on loopback, and every kind of answer."""
 
 import base64
+import html
 import json
 import logging
+import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -308,10 +311,31 @@ def test_the_token_of_a_request_is_in_no_log(http: Send, gateway: Gateway, caplo
     assert "hello" not in caplog.text
 
 
-SPOKEN = 'Ihr "Code": 482913 für Ä & Ö'
+SPOKEN = """Ihr "Code": 482913 für Ä & Ö's / A"""
 
 
-@pytest.mark.parametrize("write", [str, quote, quote_plus, in_json, escape, lambda text: json.dumps({"text": text})])
+def in_php(text: str) -> str:
+    return json.dumps(text)[1:-1].replace("/", "\\/")
+
+
+def in_lower_case(text: str) -> str:
+    return re.sub("%..", lambda match: match[0].lower(), quote(text))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        quote,
+        quote_plus,
+        in_json,
+        escape,
+        html.escape,
+        in_php,
+        in_lower_case,
+        lambda text: json.dumps({"text": text}),
+    ],
+)
 def test_a_text_repeated_by_a_provider_is_in_no_error(
     http: Send, twilio: Send, gateway: Gateway, write: Callable[[str], str]
 ) -> None:
@@ -323,6 +347,36 @@ def test_a_text_repeated_by_a_provider_is_in_no_error(
         with pytest.raises(PermanentError, match=r"bad text .*\*{8}") as caught:
             send({"text": SPOKEN})
         assert "482913" not in str(caught.value)
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "windows-1252", "unknown", None])
+def test_a_text_repeated_in_another_encoding_is_in_no_error(http: Send, gateway: Gateway, charset: str | None) -> None:
+    kind = {"Content-Type": f"text/html; charset={charset}"} if charset else {}
+    gateway.answers = [Answer(400, f"bad text {SPOKEN}".encode("cp1252"), kind)]
+    with pytest.raises(PermanentError, match=r"bad text \*{8}$"):
+        http({"text": SPOKEN})
+    assert gateway.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_server_that_repeats_the_request_as_its_reply_shows_no_secret(attempt: Attempt) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def repeat() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(f"X-Token: {TOKEN} {TO}\r\n\r\n".encode())
+
+        threading.Thread(target=repeat, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        settings = SmsSettings(provider="http", url=url, token=SecretStr(TOKEN))
+        processor = SmsProcessor(settings)
+        with pytest.raises(EffectUnknown, match="http did not reply") as caught:
+            processor.run(SmsPayload(to=TO, text="hello"), attempt.context())
+        processor.close()
+    assert "********" in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    assert TO not in str(caught.value)
 
 
 @pytest.mark.parametrize(

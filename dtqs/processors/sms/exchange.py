@@ -3,10 +3,11 @@
 Requests use httpx's transport, which follows no redirect, uses no proxy from the environment and logs no URL.
 """
 
+import codecs
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,10 +50,18 @@ class Exchange:
         self._timeouts = httpx.Timeout(request_timeout_seconds, connect=connect_timeout_seconds).as_dict()
         self._transport: httpx.HTTPTransport | None = None
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes, begins: Callable[[], None]) -> Reply:
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        begins: Callable[[], None],
+        secrets: Iterable[str] = (),
+    ) -> Reply:
         """Send a request once; call `begins` after connecting, before the first byte leaves.
 
-        Raises SmsNotTaken, SmsUnsure, PermanentError.
+        Errors show none of the secrets. Raises SmsNotTaken, SmsUnsure, PermanentError.
         """
         has_left = False
 
@@ -64,6 +73,8 @@ class Exchange:
                 # without the end of its headers no server can act on a request
                 has_left = True
 
+        # a reply is read as it arrives, so it must not be compressed
+        headers = {"Accept-Encoding": "identity"} | dict(headers)
         try:
             request = httpx.Request(
                 method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace}
@@ -72,7 +83,7 @@ class Exchange:
         except httpx.InvalidURL as error:
             raise SmsRefused(self._provider, f"the URL is not valid: {error}") from error
         except httpx.TransportError as error:
-            why = f"{request.url.host}: {redacted(str(error)) or type(error).__name__}"
+            why = f"{request.url.host}: {redacted(str(error), secrets) or type(error).__name__}"
             if has_left:
                 raise SmsUnsure(f"{self._provider} did not reply: {why}") from error
             raise SmsNotTaken(self._provider, f"no connection to {why}") from error
@@ -129,5 +140,24 @@ def _read(response: httpx.Response, until: float) -> Reply:
         is_whole = False
     finally:
         response.close()
-    text = data[:REPLY_BYTES].decode("utf-8", "replace")
+    text = _text(data[:REPLY_BYTES], response.charset_encoding, is_whole)
     return Reply(response.status_code, text, is_whole, retry_after(response.headers.get("retry-after", "")))
+
+
+def _text(data: bytes, charset: str | None, is_whole: bool) -> str:
+    """Decode a reply. With a wrong encoding, a repeated text would not be recognised and hidden."""
+    for name in (_known(charset), "utf-8"):
+        try:
+            return data.decode(name)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("cp1252" if is_whole else "utf-8", "replace")
+
+
+def _known(charset: str | None) -> str:
+    """Return the encoding of texts with this name, else UTF-8: Python knows others that take quadratic time."""
+    try:
+        name = codecs.lookup(charset or "utf-8").name
+    except (LookupError, ValueError):
+        return "utf-8"
+    return name if name.startswith(("utf-", "iso8859-", "cp125")) else "utf-8"

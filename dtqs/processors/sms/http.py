@@ -30,7 +30,15 @@ class Http:
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
             sent_headers = {"Content-Type": settings.content_type} | sent_headers
         return self._judge(
-            self._exchange.ask(settings.method, fill(settings.url, values, in_url), sent_headers, body, begins), message
+            self._exchange.ask(
+                settings.method,
+                fill(settings.url, values, in_url),
+                sent_headers,
+                body,
+                begins,
+                (self._token, message.secret),
+            ),
+            message,
         )
 
     def look(self) -> str:

@@ -13,7 +13,7 @@ SENDERS = (
 PREFIX_PATTERN = r"^\+[1-9][0-9]{0,9}$"
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9 _&-]{0,9}[A-Za-z0-9])?")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
-_NUMBER = re.compile(r"(\+?)\(?([0-9](?:[ ()./-]{0,2}[0-9]){6,14})")
+_NUMBER = re.compile(r"(\+?)\(?([0-9](?:[ ()./\u2010-\u2015-]{0,2}[0-9]){6,14})")
 """A number as people and gateways write it. Each step takes a digit, so its time is linear."""
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 

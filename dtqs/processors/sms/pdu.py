@@ -10,6 +10,8 @@ from enum import StrEnum
 HEADER_BYTES = 16
 _RESPONSE = 0x80000000
 _RECEIPTED_MESSAGE_ID, _MESSAGE_PAYLOAD, _MESSAGE_STATE = 0x001E, 0x0424, 0x0427
+_UNKNOWN_ERROR = 0xFF
+"""The status of a nack without one: a zero would mean that the request succeeded."""
 _NUL = b"\0"
 
 
@@ -61,6 +63,8 @@ def read(raw: bytes) -> Pdu:
     """Read a complete PDU, of 16 bytes or more. It never fails: the header alone says which PDU it is."""
     code, status, sequence = struct.unpack_from(">LLL", raw, 4)
     command, is_response = _COMMANDS.get(code & ~_RESPONSE, Command.OTHER), bool(code & _RESPONSE)
+    if command is Command.GENERIC_NACK and not status:
+        status = _UNKNOWN_ERROR
     body = raw[HEADER_BYTES:]
     message_id = body.partition(_NUL)[0] if command is Command.SUBMIT_SM and is_response else b""
     deliver_sm = _deliver_sm(body) if command is Command.DELIVER_SM and not is_response else None

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from dtqs.processors.sms.message import Receipt
+from dtqs.processors.sms.message import Receipt, plain
 from dtqs.processors.sms.pdu import DeliverSm
 
 _KINDS, _RECEIPT, _NOTIFICATION = 0x3C, 0x04, 0x20
@@ -20,7 +20,7 @@ _STATES = {
     8: "REJECTD",
 }
 _UNDER_WAY = frozenset({"ENROUTE", "ACCEPTD"})
-_KEPT = 1000
+_KEPT, _MOST_CHARACTERS = 1000, 1000
 _ID_CHARACTERS = 100
 """Longer ids are compared as text only: SMPP allows 64 octets, and Python refuses to parse thousands of digits."""
 _BEGIN, _STATE = re.compile(r"\bid:\S"), re.compile(r"\bstat:\w")
@@ -33,7 +33,7 @@ def receipt_in(received: DeliverSm) -> Receipt | None:
         return None
     message_id = received.receipted_message_id.decode("latin-1") or _word("id", text)
     state = _STATES.get(received.message_state or 0) or _word("stat", text).upper()
-    return Receipt(message_id, state, _word("err", text) or None)
+    return Receipt(message_id[:_MOST_CHARACTERS], plain(state), plain(_word("err", text)) or None)
 
 
 def _looks_like_one(text: str) -> bool:

@@ -202,6 +202,10 @@ class SmsSettings(ProcessorSettings):
             and template.escape_for(self.content_type) is template.in_json
         ):
             self._check_json_body()
+        if self.provider == "http" and (other := template.other_encoding(self.content_type, self.body)):
+            raise PydanticCustomError(
+                "encoding", "content_type or body names the encoding {other}; allowed: utf-8", {"other": other}
+            )
         total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
         if total >= self.attempt_seconds:
             seconds = {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"}

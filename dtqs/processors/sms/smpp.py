@@ -13,7 +13,7 @@ from smpplib import consts
 from dtqs.deadline import Deadline
 from dtqs.errors import PermanentError
 from dtqs.processors.sms.link import Link, LinkLost, RequestUnsent
-from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, plain
 from dtqs.processors.sms.numbers import is_alphanumeric
 from dtqs.processors.sms.pdu import DeliverSm
 from dtqs.processors.sms.receipts import Receipts, receipt_in
@@ -166,7 +166,7 @@ class Smpp:
         self._receipts.add(receipt)
         logger.info(
             "delivery receipt",
-            extra={"message_id": receipt.message_id, "state": receipt.state, "network_error": receipt.error},
+            extra={"message_id": plain(receipt.message_id), "state": receipt.state, "network_error": receipt.error},
         )
         return int(consts.SMPP_ESME_ROK)
 

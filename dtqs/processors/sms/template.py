@@ -9,6 +9,9 @@ from xml.sax.saxutils import escape
 
 NAMES = ("to", "text", "sender", "id", "segments", "encoding", "status_callback", "token")
 _PLACE = re.compile(r"\$\{([^}]{0,100})\}")
+_QUOTED = re.compile("%[0-9A-F]{2}")
+_CHARSET = re.compile(r"""charset\s{0,9}=\s{0,9}["']?([^\s"';]+)""", re.IGNORECASE)
+_XML_ENCODING = re.compile(r"""<\?xml\b[^>]{0,200}\bencoding\s{0,9}=\s{0,9}["']([^"']*)""")
 Escape = Callable[[str], str]
 
 
@@ -35,21 +38,23 @@ def in_url(value: str) -> str:
 
 def spellings(value: str) -> set[str]:
     """Return the spellings in which another server may repeat a value."""
-    return {
-        value,
-        in_url(value),
-        quote(value),
-        quote_plus(value),
-        in_json(value),
-        json.dumps(value)[1:-1],
-        _in_xml(value),
-        escape(value),
-    }
+    quoted = {in_url(value), quote(value), quote_plus(value)}
+    quoted |= {_QUOTED.sub(lambda match: match[0].lower(), each) for each in quoted}
+    in_texts = {in_json(value), json.dumps(value)[1:-1]}
+    in_texts |= {each.replace("/", "\\/") for each in in_texts}  # as PHP writes JSON
+    in_pages = {escape(value, {"'": each, '"': "&quot;"}) for each in ("'", "&#039;", "&#39;", "&#x27;")}
+    return {value, *quoted, *in_texts, *in_pages, _in_xml(value), escape(value)}
 
 
 def in_header(value: str) -> str:
     """Remove everything that could end the header's line or is not ASCII."""
     return "".join(char for char in value if char.isascii() and char.isprintable())
+
+
+def other_encoding(content_type: str, body: str) -> str | None:
+    """Return the encoding that a request states if it is not UTF-8, in which all bodies are written."""
+    stated = (_CHARSET.search(content_type), _XML_ENCODING.search(body))
+    return next((match[1] for match in stated if match and match[1].lower() not in ("utf-8", "utf8")), None)
 
 
 def escape_for(content_type: str) -> Escape:
@@ -81,5 +86,5 @@ def in_json(value: str) -> str:
 
 
 def _in_xml(value: str) -> str:
-    allowed = "".join(char for char in value if char >= " " or char in "\t\n\r")
+    allowed = "".join(char for char in value if (char >= " " or char in "\t\n\r") and char not in "\ufffe\uffff")
     return escape(allowed, {'"': "&quot;", "'": "&apos;"})

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import orjson
 
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
-from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, plain, redacted
+from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, redacted
 from dtqs.processors.sms.settings import SmsSettings
 
 _TRANSIENT_ERRORS = frozenset({20429, 20500, 20503, 21611, 30001, 63017})
@@ -36,9 +36,8 @@ class Twilio:
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         }
-        return self._judge(
-            self._exchange.ask("POST", url, headers, urlencode(self._form(message)).encode(), begins), message
-        )
+        body, secrets = urlencode(self._form(message)).encode(), (self._token, credentials, message.secret)
+        return self._judge(self._exchange.ask("POST", url, headers, body, begins, secrets), message)
 
     def look(self) -> str:
         return self._exchange.look(self._settings.base_url)
@@ -59,10 +58,12 @@ class Twilio:
         facts = _object(reply.text)
         why = f"HTTP {reply.code}"
         if error := facts.get("code") or facts.get("error_code"):
-            why += f", error {plain(str(error))}"
+            why += f", error {redacted(str(error), (self._token, message.secret))}"
         if answer := facts.get("message") or facts.get("error_message"):
             why += f": {redacted(str(answer), (self._token, message.secret))}"
         if 200 <= reply.code < 300:
+            if reply.is_whole and not facts:
+                raise SmsUnsure(f"twilio answered with {why}, but not in its own form: check base_url")
             sid, status = facts.get("sid"), facts.get("status")
             if isinstance(status, str) and status in _LOST_STATUSES:
                 raise SmsRefused("twilio", why)

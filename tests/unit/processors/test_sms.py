@@ -128,6 +128,12 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
         ('provider = http\nurl = http://g/\nbody = {"text": ${text}}', "not JSON"),
         ('headers = {"A b": "c"}', "not a header: 'A b'"),
         ("headers = X-A: b", "not JSON"),
+        ("provider = http\nurl = http://g/\ncontent_type = text/plain; charset=latin1", "the encoding latin1; allowed"),
+        (
+            "provider = http\nurl = http://g/\ncontent_type = text/xml\n"
+            "body = <?xml version='1.0' encoding='ISO-8859-1'?><a>${text}</a>",
+            "the encoding ISO-8859-1; allowed: utf-8",
+        ),
         ("success_pattern = (", "not a regular expression"),
         ("allowed_prefixes = 49", "allowed_prefixes"),
         ("sender = not a sender", "not a sender id"),
@@ -244,6 +250,12 @@ def test_a_receipt_is_distinguished_from_an_incoming_message() -> None:
     assert receipt_in(DeliverSm(text=b"my id: none")) is None
 
 
+def test_a_receipt_of_any_size_is_kept_short() -> None:
+    receipt = receipt_in(DeliverSm(esm_class=4, text=b"id:" + b"1" * 60_000 + b" stat:" + b"X" * 600 + b" err:\x1b[1m"))
+    assert receipt
+    assert (len(receipt.message_id), receipt.state, receipt.error) == (1000, "X" * 200, "[1m")
+
+
 @pytest.mark.parametrize(
     ("one", "other", "exact", "number"),
     [
@@ -333,6 +345,7 @@ def test_a_host_that_no_look_up_takes_is_no_connection() -> None:
         ("to (415) 555-2671.", "to 4155…71."),
         ("+49 151 12345678", "+4915…78"),
         ("0049-151-123.456-78 failed", "0049…78 failed"),
+        ("+49\u2013151\u201112345678", "+4915…78"),
         ("error 21211 at 20:15", "error 21211 at 20:15"),
     ],
 )

@@ -58,6 +58,10 @@ def test_a_response_without_fields_may_have_a_body() -> None:
     assert read(pdu(ENQUIRE_LINK_RESP, b"\0")) == Pdu(Command.ENQUIRE_LINK, True, 0, 7)
 
 
+def test_a_nack_is_never_a_success() -> None:
+    assert [read(pdu(0x80000000, b"", status)).status for status in (0, 3)] == [0xFF, 3]
+
+
 def test_a_message_that_is_cut_short_is_no_delivery() -> None:
     raw = deliver_sm(b"")
     assert [at for at in range(16, len(raw)) if read(raw[:at]).deliver_sm is not None] == []

@@ -27,6 +27,15 @@ def test_an_accepted_message_is_accepted_with_a_status_of_any_type(status: Any) 
     assert (accepted.message_id, accepted.status) == (None, "accepted")
 
 
+@pytest.mark.parametrize("text", ["<html>Log in to this network</html>", "", "[]"])
+def test_a_success_of_another_server_is_no_success_of_twilio(text: str) -> None:
+    twilio = Twilio(SmsSettings(provider="twilio", account_sid="AC1", auth_token="token"))  # type: ignore[arg-type]
+    with pytest.raises(SmsUnsure, match="check base_url"):
+        twilio._judge(Reply(200, text, True, 0.0), MESSAGE)
+    # the code alone settles a reply that broke off
+    assert twilio._judge(Reply(201, text, False, 0.0), MESSAGE).status == "accepted"
+
+
 @pytest.mark.parametrize("error", [[20429], {"code": 20429}, "x\0y"])
 @pytest.mark.parametrize(("code", "fault"), [(400, SmsRefused), (503, SmsNotTaken), (504, SmsUnsure)])
 def test_the_status_code_decides_with_an_error_of_any_type(error: Any, code: int, fault: type[DtqsError]) -> None:
