@@ -70,7 +70,7 @@ def fitting_profile(image: Image.Image, profile: bytes | None) -> bytes | None:
 
 
 def in_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an sRGB image in the colours of an RGB profile; unchanged if the profile converts in one direction only."""
+    """Return an sRGB image in the colours of an RGB profile; unchanged if the profile cannot convert to itself."""
     if not profile:
         return image
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
