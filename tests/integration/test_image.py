@@ -57,7 +57,7 @@ def test_the_orientation_is_applied_once(run: Run, orientation: int, format: str
         {"width": 50, "height": 50, "fit": "cover", "keep_metadata": True},
     )
     stated = {name: result["source"][name] for name in ("width", "height", "orientation")}
-    assert stated == {"width": 400, "height": 200, "orientation": 1 if format == "avif" else orientation}
+    assert stated == {"width": 400, "height": 200, "orientation": orientation}
     assert made[0].size == (100, 50)
     assert all(upright(picture) for picture in made)
     assert all(0x0112 not in picture.getexif() for picture in made)

@@ -30,7 +30,9 @@ def phone(request: pytest.FixtureRequest, sources: Path) -> Path:
 
 
 def test_place_and_date_are_kept_in_every_format(transcode: Run, phone: Path) -> None:
-    for output, (_, path) in zip(KEPT, transcode(phone, *(kind | {"keep_metadata": True} for kind in KEPT)), strict=True):
+    for output, (_, path) in zip(
+        KEPT, transcode(phone, *(kind | {"keep_metadata": True} for kind in KEPT)), strict=True
+    ):
         said = facts(path)
         tags = {name.lower(): value for part in (said["audio"], said) for name, value in part.get("tags", {}).items()}
         assert tags["location"].startswith("+48.1372+011.5755"), output

@@ -311,9 +311,7 @@ def test_few_frames_a_second_change_no_length(
         assert output.get("duration_seconds", 0) == pytest.approx(0 if still else seconds, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("fps", "begin", "end", "shown"), [(1, 0, 2.6, 3), (4, 0.5, 1.6, 5), (10, 0, 1.36, 14)]
-)
+@pytest.mark.parametrize(("fps", "begin", "end", "shown"), [(1, 0, 2.6, 3), (4, 0.5, 1.6, 5), (10, 0, 1.36, 14)])
 def test_a_webp_lasts_as_long_as_its_part(
     transcode: Run, sources: Path, fps: float, begin: float, end: float, shown: int
 ) -> None:

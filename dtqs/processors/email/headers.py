@@ -44,8 +44,9 @@ def header_field(name: str, value: str, utf8: bool = False) -> str:
     for part in parts[1::2]:
         if not part.isascii() or len(part) > limit:
             raise ValueError(f"between < and > at most {limit - 2} ASCII characters are allowed")
-    # a list is folded at its spaces, so each part begins after one
-    parts[::2] = (f" {_beside_angles(part, utf8).strip(' ')} " for part in parts[::2])
+    # a list is folded at its spaces
+    beside = [_beside_angles(part, utf8).strip(" ") for part in parts[::2]]
+    parts[::2] = [f"{each} " if each.startswith(",") else f" {each} " for each in beside]
     return _folded(name, [word for word in "".join(parts).split(" ") if word], " ")
 
 

@@ -16,7 +16,9 @@ from dtqs.processors.video.packets import FIELDS
 
 Stream = Any
 """A node of ffmpeg-python's graph, which has no types."""
-_FLAGS = frozenset({"hide_banner", "nostdin", "nostats", "y", "an", "vn", "sn", "show_format", "show_streams", "show_chapters"})
+_FLAGS = frozenset(
+    {"hide_banner", "nostdin", "nostats", "y", "an", "vn", "sn", "show_format", "show_streams", "show_chapters"}
+)
 _OPTIONS = frozenset({
     "v", "progress", "stats_period", "filter_complex", "map", "map_metadata", "map_chapters", "threads", "f", "i",
     "ss", "t", "itsoffset", "print_format", "protocol_whitelist", "format_whitelist", "codec_whitelist",
@@ -136,7 +138,12 @@ def probe(
     ffprobe fails if it may not open a decoder. It may open those of the codecs in `unread`, but gives them no data.
     """
     return _ffprobe(
-        program, file, container, limits, unread, ["-print_format", "json", "-show_format", "-show_streams", "-show_chapters"]
+        program,
+        file,
+        container,
+        limits,
+        unread,
+        ["-print_format", "json", "-show_format", "-show_streams", "-show_chapters"],
     )
 
 

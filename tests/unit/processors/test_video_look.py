@@ -7,6 +7,8 @@ from PIL import Image
 
 from dtqs.processors.video.look import look
 
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+
 
 def saved(size: tuple[int, int], format: str = "PNG", **options: object) -> io.BytesIO:
     file = io.BytesIO()
