@@ -51,7 +51,7 @@ def test_place_and_date_leave_no_trace_otherwise(transcode: Run, phone: Path) ->
             assert "creation_time" not in facts(path).get("tags", {})
 
 
-def test_tags_come_from_the_video_and_not_from_its_watermark(transcode: Run, phone: Path, sources: Path) -> None:
+def test_tags_are_those_of_the_video_beside_further_inputs(transcode: Run, phone: Path, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=red:s=8x8", "-frames:v", "1", sources / "mark.png")
     mark = {"watermark": {"source": f"file:{sources / 'mark.png'}"}, "keep_metadata": True}
     ((_, path),) = transcode(phone, FAST | mark)

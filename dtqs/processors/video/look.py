@@ -15,6 +15,10 @@ from dtqs.jail import enter
 _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
+class WrongSize(Exception):
+    """The image has another size than the command asked for."""
+
+
 def main() -> None:
     orders, descriptor, format, width, height = sys.argv[1:]
     enter(orders)
@@ -29,22 +33,23 @@ def look(file: BinaryIO, format: str, size: tuple[int, int]) -> dict[str, Any]:
     Image.MAX_IMAGE_PIXELS = size[0] * size[1]
     try:
         with Image.open(file, formats=(format,)) as picture:
-            if picture.size != size:
-                return _of_wrong_size(picture, size)
+            _check_size(picture, size)
             frames, milliseconds = getattr(picture, "n_frames", 1), 0.0
             for number in range(frames):
                 picture.seek(number)
-                if picture.size != size:  # a later frame of a GIF may enlarge the image
-                    return _of_wrong_size(picture, size)
+                _check_size(picture, size)  # a later frame of a GIF may enlarge the image
                 picture.load()
                 milliseconds += picture.info.get("duration", 0)
+    except WrongSize as error:
+        return {"wrong": str(error)}
     except _BROKEN as error:
         return {"wrong": f"it cannot be opened again: {error}"[:400]}
     return {"frames": frames, "milliseconds": milliseconds}
 
 
-def _of_wrong_size(picture: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    return {"wrong": f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}"}
+def _check_size(picture: Image.Image, size: tuple[int, int]) -> None:
+    if picture.size != size:
+        raise WrongSize(f"it has {picture.width} × {picture.height} pixels, not {size[0]} × {size[1]}")
 
 
 if __name__ == "__main__":
