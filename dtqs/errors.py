@@ -66,6 +66,10 @@ class StoreUnavailable(TransientError):
     """PostgreSQL is unreachable, or did not answer in time."""
 
 
+class CommitUnknown(StoreUnavailable):
+    """PostgreSQL gave no reply to a COMMIT, so it may have happened. No locked row is the cause."""
+
+
 class SchemaUnfit(TransientError):
     """The schema of the database is for another version of DTQS. The message names the remedy."""
 

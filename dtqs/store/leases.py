@@ -145,6 +145,7 @@ class Leases:
         death: Death | None = None,
         seen: str | None = None,
         final_types: Sequence[str] = (),
+        deadline: Deadline | None = None,
     ) -> list[LogRef] | None:
         """Mark a worker dead and end its leases, in one transaction of two statements.
 
@@ -173,7 +174,7 @@ class Leases:
             marked = run("mark_dead", mark)
             return run("take_back", take) if marked else None
 
-        return self._database.transaction(work)
+        return self._database.transaction(work, deadline)
 
     def requests_of(self, task_ids: Sequence[str]) -> list[str]:
         """Return the ids of the requests that submitted these tasks; none if PostgreSQL does not answer."""

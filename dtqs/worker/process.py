@@ -65,8 +65,7 @@ class Worker:
         self._detour = Detour(installed, lambda task_type: routes.queue_of(task_type) in queues)
         self._identity = seat.identity(catalog.names(), queues)
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
-        self._drain, self._stop = Stop(), Stop()
-        self._waiting = Waiting(seat.slot)
+        self._drain, self._stop, self._waiting = Stop(), Stop(), Waiting(seat.slot)
         self._totals = ProcessTotals(routes=routes.text)
         self._hold, self._pace = Hold(), Pace(pool.batch_seconds, pool.batch_limit)
         self._prefetch, self._all_written, self._busy_seconds = self._pace.prefetch, True, 0.0
@@ -94,9 +93,8 @@ class Worker:
 
     def run(self) -> int:
         """Run until a drain or a stop. Return the exit status."""
-        if fault := arrive(
-            self._config.postgresql, self._title, self._waiting, self._config.supervisor.boot_timeout_seconds
-        ):
+        boot_seconds = self._config.supervisor.boot_timeout_seconds
+        if fault := arrive(self._config.postgresql, self._title, self._waiting, boot_seconds):
             status, reason = fault
             self._seat.last_words(reason)
             return status
@@ -104,7 +102,9 @@ class Worker:
         self._handle_signals()
         adopt_orphans()
         self._store.start()
-        startup = Startup(self._seat, self._identity, self._store, self._waiting, self._stop, self._final_types)
+        startup = Startup(
+            self._seat, self._identity, self._store, self._waiting, self._stop, boot_seconds, self._final_types
+        )
         if refused := startup.schema_refusal():
             logger.critical("cannot work on this database", extra={"reason": refused})
             self._seat.last_words(refused)

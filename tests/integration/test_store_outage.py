@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from dtqs.config import LeaseSection, PostgresqlSection
 from dtqs.deadline import Deadline
-from dtqs.errors import StoreUnavailable
+from dtqs.errors import CommitUnknown, StoreUnavailable
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.settlement import Kind
 from dtqs.store import Store
@@ -99,6 +99,22 @@ def test_a_claim_is_not_repeated_when_its_connection_was_cut(world: World) -> No
         world.store.leases.claim(worker, uuid7(), [task])
     assert world.status(task) == "pending"
     assert len(world.store.leases.claim(worker, uuid7(), [task])[0]) == 1
+
+
+def test_a_commit_without_a_reply_is_told_from_a_failed_statement(world: World) -> None:
+    def cut_last(run: Run) -> None:
+        run("relay_mark")
+        cut(world)
+
+    def cut_first(run: Run) -> None:
+        cut(world)
+        run("relay_mark")
+
+    with pytest.raises(CommitUnknown):
+        world.store.database.transaction_once(cut_last)
+    with pytest.raises(StoreUnavailable) as failed:
+        world.store.database.transaction_once(cut_first)
+    assert not isinstance(failed.value, CommitUnknown)
 
 
 def cut(world: World) -> None:

@@ -253,6 +253,19 @@ def test_an_outcome_is_held_until_postgresql_takes_it(trial: Try) -> None:
     system.check()
 
 
+def test_a_locked_row_of_a_dead_worker_does_not_hold_up_the_next_one(trial: Try) -> None:
+    limits = {"postgresql": {"statement_timeout_seconds": 1}, "supervisor": {"boot_timeout_seconds": 8}}
+    system = trial({**ONE, **ONCE, **limits})
+    task_id = system.put_one({"sleep_seconds": 60})
+    dead = system.running(task_id)
+    with psycopg.connect(system.dsn) as connection:
+        connection.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [task_id])
+        os.kill(dead.pid, signal.SIGKILL)
+        eventually(lambda: "take-back left to a keeper" in system.log("supervisor"), 20)
+        eventually(lambda: system.rows("SELECT FROM workers WHERE state = 'ready'"), 10, "the next worker is ready")
+        assert "not ready within" not in system.log("supervisor")
+
+
 def test_a_heartbeat_reports_the_workers_state_and_task(trial: Try) -> None:
     system = trial(ONE)
     task_id = system.put_one({"sleep_seconds": 1})

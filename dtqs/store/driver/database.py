@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
-from dtqs.errors import StoreRefused, StoreUnavailable
+from dtqs.errors import CommitUnknown, StoreRefused, StoreUnavailable
 from dtqs.store.driver.connection import ADAPTERS, LimitedConnection, Row
 from dtqs.store.driver.dsn import dsn_of
 from dtqs.store.driver.plain import runner
@@ -207,13 +207,23 @@ class Database:
         return self.transaction(work, deadline)
 
     def transaction_once(self, work: "Callable[[Run], T]") -> T:
-        """Run several statements in one transaction, not again after a lost connection. Raises StoreUnavailable."""
+        """Run several statements in one transaction, not again after a lost connection.
+
+        Raises StoreUnavailable, and CommitUnknown if only the COMMIT failed.
+        """
         for _ in range(_MOST_DEADLOCKS):
+            commits = False
             try:
                 with self._connection() as connection, connection.transaction():
-                    return work(functools.partial(_run_on, connection))
+                    result = work(functools.partial(_run_on, connection))
+                    commits = True
+                return result
             except _REPEATED as error:
                 self._make_room(error)
+            except StoreUnavailable as error:
+                if commits:
+                    raise CommitUnknown(str(error)) from error
+                raise
         raise StoreUnavailable(_DEADLOCKS)
 
     def select(self, command: sql.Composed, parameters: Mapping[str, Any]) -> list[Row]:

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from dtqs.deadline import Stop
-from dtqs.errors import StoreUnavailable
+from dtqs.deadline import Deadline, Stop
+from dtqs.errors import CommitUnknown, StoreUnavailable
 from dtqs.event import LogRef
 from dtqs.scoreboard import Death, Scoreboard
 from dtqs.store.workers import ProcessTotals
@@ -16,24 +16,48 @@ from dtqs.worker.arrival import Waiting
 from dtqs.worker.startup import Startup
 
 LOCKED, FREE, TASK = uuid7(), uuid7(), uuid7()
+BOOT_SECONDS, LEFT = 60.0, "take-back left to a keeper"
 
 
 class Store:
-    """Answers all but the first `downs` reads. The next take-backs from LOCKED fail with `fails`."""
+    """Answers all but the first `downs` looks. The next take-backs from LOCKED fail with `fails`.
 
-    def __init__(self, fails: list[Exception], downs: int = 0) -> None:
+    Each failure takes `failure_seconds` by the clock of this store. An answered look before `writes_from` finds a
+    read-only server.
+    """
+
+    def __init__(
+        self, fails: list[Exception], downs: int = 0, failure_seconds: float = 0.0, writes_from: int = 0
+    ) -> None:
         self.fails, self.downs, self.asked = fails, downs, 0
+        self.failure_seconds, self.writes_from, self.now = failure_seconds, writes_from, 0.0
         self.final: list[Sequence[str]] = []
+        self.deadlines: list[Deadline] = []
+        self.tried: list[str] = []
         self.leases = SimpleNamespace(reclaim=self._reclaim, requests_of=lambda ids: [])
-        self.database = SimpleNamespace(schema_refusal=self._schema_refusal)
+        self.database = SimpleNamespace(state=self._state)
 
-    def _schema_refusal(self) -> None:
+    def _state(self, deadline: Deadline) -> tuple[None, bool]:
         self.asked += 1
-        if self.asked <= self.downs:
+        if self.is_down:
             raise StoreUnavailable("down")
+        return None, self.asked <= self.writes_from
 
-    def _reclaim(self, worker_id: str, error: Exception, death: Death, final_types: Sequence[str]) -> list[LogRef]:
+    @property
+    def is_down(self) -> bool:
+        return self.asked <= self.downs
+
+    def _reclaim(
+        self, worker_id: str, error: Exception, death: Death, final_types: Sequence[str], deadline: Deadline
+    ) -> list[LogRef]:
+        self.tried.append(worker_id)
+        self.deadlines.append(deadline)
+        if self.is_down:
+            raise StoreUnavailable("down")
+        if self.asked <= self.writes_from:
+            raise StoreUnavailable("cannot execute UPDATE in a read-only transaction")
         if worker_id == LOCKED and self.fails:
+            self.now += self.failure_seconds
             raise self.fails.pop(0)
         self.final.append(final_types)
         return [(1, TASK, "pending")]
@@ -44,23 +68,48 @@ def settle(
 ) -> tuple[list[LogRef], bool]:
     """Settle both deaths. Return the log rows, and whether the supervisor learns that they are settled."""
     monkeypatch.setattr("dtqs.worker.startup._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("dtqs.worker.startup.time", SimpleNamespace(monotonic=lambda: store.now))
     board = Scoreboard(1)
     slot = board.slot(0)
     slot.begin()
     deaths = tuple(Death(worker_id, cause, TASK, idle=False) for worker_id in (LOCKED, FREE))
     seat = cast(Any, SimpleNamespace(slot=slot, deaths=deaths))
-    startup = Startup(seat, cast(Any, None), cast(Any, store), Waiting(slot), Stop(), ["video"])
+    startup = Startup(seat, cast(Any, None), cast(Any, store), Waiting(slot), Stop(), BOOT_SECONDS, ["video"])
     return startup.settle_deaths(ProcessTotals()), board.read(0).deaths_settled
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("a row is locked"), ValueError("a damaged lease")])
-def test_a_death_whose_take_back_fails_is_left_to_a_keeper(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settle(Store([error] * 1000), monkeypatch) == ([(1, TASK, "pending")], True)
+def test_a_death_whose_take_back_fails_is_left_to_a_keeper(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store([error] * 1000)
+    assert settle(store, monkeypatch) == ([(1, TASK, "pending")], True)
+    assert store.tried == [LOCKED, FREE, LOCKED, LOCKED]
+    assert LEFT in caplog.messages
 
 
-def test_an_outage_of_postgresql_leaves_no_death_to_a_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, told = settle(Store([StoreUnavailable("gone")] * 2, downs=50), monkeypatch)
+def test_a_locked_row_delays_the_start_by_far_less_than_the_supervisor_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store([StoreUnavailable("a row is locked")] * 1000, failure_seconds=12.0)
+    assert settle(store, monkeypatch) == ([(1, TASK, "pending")], True)
+    assert store.now <= BOOT_SECONDS / 2
+    assert all(deadline.passed for deadline in store.deadlines), "the store repeats nothing by itself"
+
+
+@pytest.mark.parametrize("outage", [{"downs": 50}, {"writes_from": 50}])
+def test_an_outage_of_postgresql_leaves_no_death_to_a_keeper(
+    outage: dict[str, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, told = settle(Store([StoreUnavailable("gone")] * 2, **outage), monkeypatch)
     assert (len(rows), told) == (2, True)
+    assert LEFT not in caplog.messages
+
+
+def test_a_commit_without_a_reply_is_asked_for_again_until_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, told = settle(Store([CommitUnknown("no reply within 12 s")] * 20, failure_seconds=12.0), monkeypatch)
+    assert (len(rows), told) == (2, True)
+    assert LEFT not in caplog.messages
 
 
 @pytest.mark.parametrize(("cause", "final"), [("time limit", ["video"]), ("signal 9 (SIGKILL)", ())])
