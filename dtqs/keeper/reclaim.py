@@ -7,13 +7,14 @@ Nothing here waits for the broker: a late turn would make the judge forget its o
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dtqs import naming
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection, SupervisorSection
+from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
 from dtqs.given_up import GivenUp
 from dtqs.keeper.judge import Judge, vouches
@@ -25,8 +26,8 @@ from dtqs.tally import death_label
 logger = logging.getLogger(__name__)
 _SLOW_SECONDS = 1.0
 """A read of the heartbeats that takes longer shows that the database delays heartbeats too."""
-_Dead = tuple[str, WorkerDied, str | None, Death | None]
-"""A dead worker, why it is dead, its last heartbeat, and its death, as far as they are known."""
+_Dead = tuple[WorkerDied, str | None, Death | None]
+"""Why a worker is dead, its last heartbeat, and its death, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +62,27 @@ class Reclaim:
         self._known = {death.worker_id: death for death in node.former}
         self._judge = Judge(lease.lease_seconds, lease.heartbeat_seconds / 2)
         self._vouched: frozenset[str] = frozenset()
-        self._failed: frozenset[str] = frozenset()
-        """The workers from which the last turn could not take back."""
+        self._dead: dict[str, _Dead] = {}
+        """The workers that are known to be dead and were not tried so far."""
+        self._failed: dict[str, float] = {}
+        """The workers whose last try failed, each with the time of the next one."""
 
     def former(self) -> bool:
-        """End the leases of this node's workers from before its supervisor started. Raises StoreUnavailable.
+        """Find this node's workers from before its supervisor started. The next turn ends their leases.
 
         The supervisor holds the node's lock, so they are gone. The marks of the old supervisor tell which task ran;
-        without a mark each task of a lease spends its attempt.
+        without a mark each task of a lease counts a loss. Raises StoreUnavailable.
         """
-        self._take_back_all(
-            (worker_id, WorkerDied("its supervisor ended"), None, self._known.get(worker_id))
-            for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id)
-        )
+        error = WorkerDied("its supervisor ended")
+        for worker_id in self._store.workers.former(self._node.node_id, self._node.boot_id):
+            self._dead[worker_id] = error, None, self._known.get(worker_id)
         return False
 
     def turn(self) -> bool:
-        """Read all heartbeats, vouch for silent workers and reclaim from dead ones. Raises StoreUnavailable."""
+        """Read all heartbeats, vouch for silent workers and reclaim from dead ones. Return whether more are left.
+
+        Raises StoreUnavailable.
+        """
         began = time.monotonic()
         try:
             heartbeats = self._store.workers.heartbeats()
@@ -89,23 +94,34 @@ class Reclaim:
         except Exception:
             self._judge.reset()
             raise
+        self._failed = {worker_id: at for worker_id, at in self._failed.items() if worker_id in heartbeats}
         error = WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s")
-        dead = self._judge.dead(now).items()
-        self._take_back_all((worker_id, error, seen, None) for worker_id, seen in dead)
-        return False
+        for worker_id, seen in self._judge.dead(now).items():
+            self._dead.setdefault(worker_id, (error, seen, self._known.get(worker_id)))
+        return self._take_back_all()
 
-    def _take_back_all(self, dead: Iterable[_Dead]) -> None:
-        """Take back from each. One that fails stops no other, and comes last from then on. Raises its error."""
-        failed: dict[str, Exception] = {}
-        for each in sorted(dead, key=lambda each: each[0] in self._failed):
+    def _take_back_all(self) -> bool:
+        """Take back from the dead workers, those that failed before last. Return whether some are left.
+
+        This ends after a third of a lease, since the next turn must vouch for silent workers in time. A worker that
+        fails stops no other, and raises its error at the end. It rests for two leases: a try may wait for a lock, and
+        then the turn is late. The judge needs a lease without a late turn to find other dead workers.
+        """
+        began, errors = time.monotonic(), list[Exception]()
+        due = [worker_id for worker_id in self._dead if self._failed.get(worker_id, began) <= began]
+        due.sort(key=lambda worker_id: worker_id in self._failed)
+        while due and time.monotonic() - began <= self._lease.lease_seconds / 3:
+            worker_id = due.pop(0)
             try:
-                self._take_back(*each)
+                self._take_back(worker_id, *self._dead.pop(worker_id))
+                self._failed.pop(worker_id, None)
             except Exception as error:  # a row of this worker is locked by somebody, or its lease is damaged
-                logger.warning("take-back failed", extra={"worker_id": each[0], "reason": str(error)})
-                failed[each[0]] = error
-        self._failed = frozenset(failed)
-        for first in failed.values():
+                logger.warning("take-back failed", extra={"worker_id": worker_id, "reason": str(error)})
+                self._failed[worker_id] = time.monotonic() + 2 * self._lease.lease_seconds
+                errors.append(error)
+        for first in errors:
             raise first
+        return bool(due)
 
     def _vouch(self, now: float) -> None:
         """Write the heartbeats of this node's silent workers whose processes live."""
@@ -133,8 +149,9 @@ class Reclaim:
             # they hold for as long as the workers were told, also if this process stood still since `now`
             self._judge.note_vouched(written, time.monotonic())
 
-    def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None = None) -> None:
-        rows = self._store.leases.reclaim(worker_id, error, death, seen)
+    def _take_back(self, worker_id: str, error: WorkerDied, seen: str | None, death: Death | None) -> None:
+        # one try, since the next turn is the repetition
+        rows = self._store.leases.reclaim(worker_id, error, death, seen, deadline=Deadline(0))
         if rows is None:
             return
         ids = [task_id for _, task_id, _ in rows]

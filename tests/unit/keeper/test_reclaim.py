@@ -1,13 +1,16 @@
 """Reclaim when the leases of one dead worker cannot be taken back, and a heartbeat that a late keeper writes."""
 
+from itertools import pairwise
 from unittest.mock import MagicMock
 
 import pytest
 
 from dtqs.config import LeaseSection, SupervisorSection
+from dtqs.deadline import Deadline
 from dtqs.errors import StoreUnavailable
 from dtqs.keeper import reclaim
 from dtqs.keeper.reclaim import Node, Reclaim
+from dtqs.scoreboard import Death
 
 
 class Trial:
@@ -15,10 +18,11 @@ class Trial:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: set[str], failure_seconds: float) -> None:
         self.now, self.taken, self.tried = 0.0, list[str](), list[str]()
+        self.workers, self.looked_at, self.longest_turn = ["w1", "w2", "w3"], list[float](), 0.0
         self._stuck, self._failure_seconds = stuck, failure_seconds
         monkeypatch.setattr(reclaim, "time", MagicMock(monotonic=lambda: self.now))
         self.store = MagicMock()
-        self.store.workers.heartbeats.side_effect = lambda: dict.fromkeys(self.left, "one and the same")
+        self.store.workers.heartbeats.side_effect = self._heartbeats
         self.store.workers.former.side_effect = lambda *_: self.left
         self.store.leases.reclaim.side_effect = self._take_back
         node = Node("node", "boot", tuple, lambda *_: None)
@@ -26,9 +30,14 @@ class Trial:
 
     @property
     def left(self) -> list[str]:
-        return [worker for worker in ("w1", "w2", "w3") if worker not in self.taken]
+        return [worker for worker in self.workers if worker not in self.taken]
 
-    def _take_back(self, worker_id: str, *_: object) -> list[object]:
+    def _heartbeats(self) -> dict[str, str]:
+        self.looked_at.append(self.now)
+        return dict.fromkeys(self.left, "one and the same")
+
+    def _take_back(self, worker_id: str, *_: object, deadline: Deadline) -> list[object]:
+        assert deadline.passed, "the store repeats nothing by itself"
         self.tried.append(worker_id)
         if worker_id in self._stuck:
             self.now += self._failure_seconds
@@ -39,12 +48,14 @@ class Trial:
     def turns(self, seconds: float) -> None:
         until = self.now + seconds
         while self.now < until:
+            began, pause = self.now, 2.5
             try:
-                self.reclaim.turn()
+                if self.reclaim.turn():
+                    pause = 0.0
             except StoreUnavailable:
-                self.now += 1.0
-            else:
-                self.now += 2.5
+                pause = 1.0
+            self.longest_turn = max(self.longest_turn, self.now - began)
+            self.now += pause
 
 
 @pytest.mark.parametrize("failure_seconds", [0.01, 22.0])
@@ -60,13 +71,57 @@ def test_a_worker_whose_leases_cannot_be_taken_back_stops_no_other(
     assert trial.left == []
 
 
+def test_several_workers_that_fail_delay_no_turn_for_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This node vouches for its silent workers in each turn, so no two turns may be a lease apart."""
+    trial = Trial(monkeypatch, {"w1", "w2", "w3"}, 22.0)
+    trial.workers.append("w4")
+    trial.turns(400.0)
+    assert trial.longest_turn < 30.0
+    assert max(later - earlier for earlier, later in pairwise(trial.looked_at)) < 30.0
+    assert trial.taken == ["w4"]
+    assert set(trial.tried) == {"w1", "w2", "w3", "w4"}
+
+
+def test_a_worker_that_failed_comes_after_one_that_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, {"w1"}, 22.0)
+    trial.workers = ["w1"]
+    trial.turns(40.0)
+    assert trial.tried == ["w1"]
+    trial.workers = []
+    trial.reclaim.former()
+    trial.workers = ["w1", "w2"]
+    trial.turns(120.0)
+    assert trial.tried[1] == "w2"
+
+
 def test_former_workers_are_taken_back_beside_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial(monkeypatch, {"w1"}, 0.01)
+    trial.reclaim.former()
     with pytest.raises(StoreUnavailable):
-        trial.reclaim.former()
+        trial.reclaim.turn()
     assert trial.taken == ["w2", "w3"]
-    trial._stuck = {"w2", "w1"}
-    trial.taken.clear()
-    with pytest.raises(StoreUnavailable):
-        trial.reclaim.former()
-    assert trial.tried[-3:] == ["w2", "w3", "w1"], "the one that failed comes last"
+    trial._stuck.clear()
+    trial.turns(100.0)
+    assert trial.left == []
+
+
+def test_a_former_worker_that_fails_does_not_keep_the_judge_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, {"w1"}, 11.0)
+    trial.workers = ["w1"]
+    trial.reclaim.former()
+    trial.turns(10.0)
+    trial.workers = ["w1", "w2"]
+    trial.turns(60.0)
+    assert trial.taken == ["w2"]
+
+
+def test_a_former_worker_that_failed_is_tried_again_with_the_death_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial = Trial(monkeypatch, {"w1"}, 11.0)
+    known = Death("w1", "its supervisor ended", None, idle=True, blamed=False)
+    trial.reclaim._known["w1"] = known
+    trial.workers = ["w1"]
+    trial.reclaim.former()
+    trial.turns(100.0)
+    assert [call.args[2] for call in trial.store.leases.reclaim.call_args_list] == [known, known]
