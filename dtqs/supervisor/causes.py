@@ -29,6 +29,13 @@ def death_of(child: Child, end: End, record: SlotRecord, now: float, out_of_memo
     return Death(record.worker_id, cause, None, idle=False, blamed=not fenced)
 
 
+def is_by_task(death: Death, record: SlotRecord) -> bool:
+    """Tell whether a task probably caused this death: the running one, or one of a claim."""
+    if record.claims:
+        return not death.idle and death.cause != LEASE_ENDED
+    return death.task_id is not None and death.blamed
+
+
 def telling_status(end: End) -> int:
     """Return the exit status of a node whose children cannot start: theirs if it names a cause, else EX_UNAVAILABLE."""
     return end.status if end.status in (os.EX_TEMPFAIL, os.EX_CONFIG) else os.EX_UNAVAILABLE

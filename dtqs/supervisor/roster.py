@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dtqs.config import SupervisorSection
 from dtqs.given_up import GivenUp
 from dtqs.scoreboard import ChildState, Death, SlotRecord
-from dtqs.supervisor.causes import death_of
+from dtqs.supervisor.causes import death_of, is_by_task
 from dtqs.supervisor.child import Child, Stage
 from dtqs.supervisor.reaping import End
 from dtqs.supervisor.restart import Restart
@@ -98,7 +98,7 @@ class Roster:
         slot.deaths = (*owed, death)[-MOST_DEATHS:] if death else owed
         asked = (child.stage in (Stage.DRAINING, Stage.STOPPING) or record.leaves) and end.status == 0
         ready = child.seen_ready or record.state in (ChildState.READY, ChildState.DRAINING)
-        slot.by_task = death is not None and death.task_id is not None and death.blamed
+        slot.by_task = death is not None and is_by_task(death, record)
         if ready:
             slot.proved_at = child.started_at
         if asked:

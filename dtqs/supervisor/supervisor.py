@@ -239,10 +239,9 @@ class Supervisor:
         cause = cause_of(child, end, struck)
         log_end(slot, end, cause, death, now - child.started_at)
         if self._phase is Phase.RUNNING and not slot.leaves:
-            by_task = death is not None and death.task_id is not None
-            self._go_on_after(slot, end, cause, by_task, now)
+            self._go_on_after(slot, end, cause, now)
 
-    def _go_on_after(self, slot: SlotState, end: End, cause: str, by_task: bool, now: float) -> None:
+    def _go_on_after(self, slot: SlotState, end: End, cause: str, now: float) -> None:
         """Log the consequence of a child's end. A node that was never ready ends with the reason.
 
         A node that was ready keeps its other slots at work.
@@ -254,7 +253,7 @@ class Supervisor:
             self._reason["reason"] = f"{slot.spec.name} ended {times}before it was ready: {slot.reason}"
             self._stop(now, self._reason["reason"])
         else:
-            log_consequence(slot, slot.reason, by_task, now, self._section)
+            log_consequence(slot, slot.reason, now, self._section)
 
     def _roll(self, now: float) -> None:
         if self._phase is not Phase.RUNNING:

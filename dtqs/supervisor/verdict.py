@@ -23,17 +23,17 @@ def log_end(slot: SlotState, end: End, cause: str, death: Death | None, lived_se
     logger.log(logging.INFO if end.status == 0 and not death else logging.WARNING, "child ended", extra=fields)
 
 
-def log_consequence(slot: SlotState, cause: str, by_task: bool, now: float, section: SupervisorSection) -> None:
+def log_consequence(slot: SlotState, cause: str, now: float, section: SupervisorSection) -> None:
     """Log that the slot was given up, is slowed down, or is filled later, and the cause.
 
-    `by_task`: a task killed this child. A slot that tasks have slowed down may lose its next child for another reason.
+    A slot that tasks have slowed down may lose its next child for another reason.
     """
     restart, child = slot.restart, {"child": slot.spec.name}
     in_seconds = round(restart.not_before - now, 2)
     if restart.given_up(section):
         fields = {"times": restart.unready, "reason": cause, "again_in_seconds": round(in_seconds)}
         logger.error("slot given up: the next try comes later, or at once after SIGHUP", extra=child | fields)
-    elif by_task and restart.wait_seconds:
+    elif slot.by_task and restart.wait_seconds:
         fields = {"deaths": restart.fruitless, "cause": cause, "wait_seconds": round(restart.wait_seconds, 2)}
         logger.warning("slot slowed down: tasks kill its workers before they finish any", extra=child | fields)
     elif in_seconds > 0:

@@ -137,6 +137,26 @@ def test_a_slot_in_its_backoff_is_not_vacant_yet() -> None:
     assert roster.vacant(200.5) == [slot]
 
 
+def test_a_slot_does_not_wait_after_a_death_within_a_claim_of_several_tasks() -> None:
+    """One of them may be at fault, and each of them is claimed alone afterwards."""
+    roster = make_roster()
+    (slot,) = roster.slots
+    for _ in range(5):
+        child = roster.filled(slot, 7, 199.9, settler=False)
+        child.note_ready(199.9)
+        roster.vacated(slot, child, KILLED, record(claims=True), 200.0, out_of_memory=True)
+        assert roster.vacant(200.0) == [slot]
+    assert 0.0 < slot.restart.wait_seconds <= 1.25
+
+
+def test_a_lost_lease_within_a_claim_is_no_fault_of_its_tasks() -> None:
+    roster = make_roster()
+    (slot,) = roster.slots
+    for _ in range(5):
+        die(roster, slot, KILLED, record(claims=True), Stage.KILLED, LEASE_ENDED)
+        assert not slot.by_task
+
+
 def test_a_slot_does_not_wait_after_a_death_caused_by_a_task() -> None:
     roster = make_roster()
     (slot,) = roster.slots

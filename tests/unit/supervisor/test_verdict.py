@@ -13,12 +13,13 @@ from tests.unit.supervisor.test_roster import make_roster
 SECTION = SupervisorSection()
 
 
-def slowed() -> SlotState:
+def slowed(by_task: bool) -> SlotState:
     (slot,) = make_roster().slots
     restart = Restart()
     for _ in range(4):
         restart = restart.after_task_death(100.0, SECTION, soon=True)
     slot.restart = restart.after_death(1.0, 100.0, SECTION).after_death(1.0, 100.0, SECTION)
+    slot.by_task = by_task
     return slot
 
 
@@ -27,5 +28,5 @@ def test_a_slowed_slot_that_loses_a_child_for_another_reason_says_so(
     by_task: bool, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        log_consequence(slowed(), "no database", by_task, 100.0, SECTION)
+        log_consequence(slowed(by_task), "no database", 100.0, SECTION)
     assert [record.message.startswith(text) for record in caplog.records] == [True]
