@@ -130,14 +130,14 @@ class Finisher:
         if hold.lease_id is None:
             return [], []
         try:
-            return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
+            return self._settle_held()
         except UNSTORABLE as error:
             if not isinstance(error, StoreRefused):
                 logger.exception("outcome refused", extra={"lease_id": hold.lease_id})
             hold.settled, hold.earlier = refused(hold.settled, error), refused(hold.earlier, error)
-            return self._settle_as(hold.settled, [*hold.earlier, *hold.settled])
+            return self._settle_held()
 
-    def _settle_as(self, settled: Sequence[Settlement], everything: Sequence[Settlement]) -> Settled:
+    def _settle_held(self) -> Settled:
         """Finish the lease.
 
         If the reply to a part was lost, only one of two leases exists: the next one if the part was committed,
@@ -145,13 +145,16 @@ class Finisher:
         """
         hold = self._hold
         assert hold.lease_id is not None
-        rows, outcomes = self._complete_few(hold.lease_id, settled)
-        rows = rows or self._store.leases.finish(hold.lease_id, settled)
-        if not rows and hold.earlier_id is not None:
-            rows = self._store.leases.finish(hold.earlier_id, everything) or self._store.leases.finish(
-                hold.lease_id, settled
-            )
-        return rows or self._landed([s.task_id for s in everything]), outcomes
+        rows, outcomes = self._complete_few(hold.lease_id, hold.settled)
+        rows = rows or self._store.leases.finish(hold.lease_id, hold.settled)
+        if hold.earlier_id is None:
+            return rows or self._landed(hold.settled), outcomes
+        if not rows:
+            if everything := self._store.leases.finish(hold.earlier_id, [*hold.earlier, *hold.settled]):
+                return everything, outcomes
+            # the part may have been committed only just now
+            rows = self._store.leases.finish(hold.lease_id, hold.settled) or self._landed(hold.settled)
+        return [*rows, *self.landed_part_locked()], outcomes
 
     def _complete_few(self, lease_id: str, settled: Sequence[Settlement]) -> Settled:
         """Finish a few light tasks so that their event can carry the outcomes. Return no rows for any others.
@@ -173,20 +176,30 @@ class Finisher:
         return rows, outcomes if sum(len(one.encode()) for one in outcomes) <= _CARRIED_BYTES else []
 
     def landed_part_locked(self) -> list[LogRef]:
-        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks."""
-        ids = [one.task_id for one in self._hold.earlier]
-        landed = self._store.leases.landed(self._worker_id, ids) if ids else []
-        if len(landed) < len(ids):
-            return landed
-        # hints are published for those of the rest that are due
-        return [*landed, *((None, task.task_id, "pending") for task in self._hold.rest)]
+        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks.
 
-    def _landed(self, task_ids: Sequence[str]) -> list[LogRef]:
+        Only spent attempts can tell. Without any, publish the hints of the tasks that were given back, and count
+        nothing.
+        """
+        hold = self._hold
+        spent = [one.task_id for one in hold.earlier if one.kind is not Kind.UNSPENT]
+        unspent = [one.task_id for one in hold.earlier if one.kind is Kind.UNSPENT]
+        given_back = [*unspent, *(task.task_id for task in hold.rest)]
+        if not spent:
+            self.publish_hints(given_back)
+            return []
+        landed = self._store.leases.landed(self._worker_id, spent)
+        if len(landed) < len(spent):
+            return landed
+        # hints are published for those that are due
+        return [*landed, *((None, task_id, "pending") for task_id in given_back)]
+
+    def _landed(self, settled: Sequence[Settlement]) -> list[LogRef]:
         """Look into the rows of the tasks, because the lease is gone.
 
         Either an earlier finish was committed and its reply was lost, or another process has settled the tasks.
         """
-        rows = self._store.leases.landed(self._worker_id, task_ids)
+        rows = self._store.leases.landed(self._worker_id, [one.task_id for one in settled])
         if not rows:
             self._totals.tally.add("losses|outcome_discarded")
             logger.warning(

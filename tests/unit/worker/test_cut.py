@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -43,15 +44,19 @@ class Worker:
 
     def cut(self) -> None:
         time.sleep(0.001)  # the clock must move: a moment here is no time
-        self.beat._try(self.beat._give_away_late_work)
+        with suppress(StoreUnavailable):
+            self.beat._give_away_late_work()
 
-    def lose_a_reply(self) -> None:
-        """Cut behind two completed tasks: the reply is lost, and the repetition finds no lease."""
+    def lose_a_reply(self, *kinds: Kind) -> None:
+        """Cut behind tasks that have ended in these ways: the reply is lost, and the repetition finds no lease."""
         self.store.leases.finish_part.side_effect = [StoreUnavailable("no reply"), []]
-        self.complete(TASKS[:2])
-        self.hold.start(TASKS[2])
+        for task, kind in zip(TASKS, kinds, strict=False):
+            assert self.hold.start(task)
+            self.hold.end(Settlement(task.task_id, kind, "1"))
+        self.hold.start(TASKS[len(kinds)])
         for _ in range(3):
             self.cut()
+        assert self.hold.earlier_id is None
 
     @property
     def parts(self) -> list[Any]:
@@ -86,7 +91,7 @@ def test_a_task_alone_in_its_claim_stays_under_its_lease() -> None:
 def test_a_part_whose_reply_was_lost_is_counted_and_announced_once() -> None:
     worker = Worker()
     worker.store.leases.landed.return_value = [(None, "t0", "completed"), (None, "t1", "completed")]
-    worker.lose_a_reply()
+    worker.lose_a_reply(Kind.COMPLETED, Kind.COMPLETED)
     assert (worker.totals.completed, worker.totals.given_back) == (2, 2)
     worker.link.publish_events_now.assert_called_once()
     worker.store.backlog.due.assert_called_once_with(["t3", "t4"])
@@ -94,9 +99,48 @@ def test_a_part_whose_reply_was_lost_is_counted_and_announced_once() -> None:
 
 def test_a_part_that_others_have_settled_is_not_counted() -> None:
     worker = Worker()
-    worker.lose_a_reply()
+    worker.lose_a_reply(Kind.COMPLETED, Kind.COMPLETED)
     assert (worker.totals.completed, worker.totals.given_back) == (0, 0)
     worker.link.publish_events_now.assert_not_called()
+
+
+def test_an_unspent_attempt_hides_no_other_task_of_a_part_whose_reply_was_lost() -> None:
+    worker = Worker()
+    worker.store.leases.landed.side_effect = lambda _, ids: [
+        (None, task_id, "completed") for task_id in ids if task_id != "t1"
+    ]
+    worker.lose_a_reply(Kind.COMPLETED, Kind.UNSPENT)
+    assert (worker.totals.completed, worker.totals.given_back) == (1, 3)
+    worker.store.backlog.due.assert_called_once_with(["t1", "t3", "t4"])
+
+
+@pytest.mark.parametrize("kinds", [[], [Kind.UNSPENT]])
+def test_a_part_without_spent_attempts_gets_hints_and_counts_nothing(kinds: list[Kind]) -> None:
+    """Nothing tells whether this worker has given its tasks back, or others have settled them."""
+    worker = Worker()
+    worker.lose_a_reply(*kinds)
+    assert worker.totals.given_back == 0
+    (call,) = worker.store.backlog.due.call_args_list
+    assert sorted(call.args[0]) == sorted(task.task_id for task in TASKS if task.task_id != f"t{len(kinds)}")
+    worker.link.publish_events_now.assert_not_called()
+
+
+@pytest.mark.parametrize("lands_late", [False, True])
+def test_the_end_of_the_running_task_announces_a_part_whose_reply_was_lost(lands_late: bool) -> None:
+    worker = Worker()
+    worker.store.leases.finish_part.side_effect = StoreUnavailable("no reply")
+    worker.complete(TASKS[:2])
+    worker.hold.start(TASKS[2])
+    worker.cut()
+    worker.hold.end(Settlement("t2", Kind.COMPLETED, "1"))
+    answers = iter([[], [], [(9, "t2", "completed")]] if lands_late else [[(9, "t2", "completed")]])
+    worker.store.leases.finish.side_effect = lambda *_: next(answers)
+    worker.store.leases.landed.side_effect = lambda _, ids: [(None, task_id, "completed") for task_id in ids]
+    assert worker.finisher.finish()
+    assert (worker.totals.completed, worker.totals.given_back) == (3, 2)
+    (call,) = worker.link.publish_events_now.call_args_list
+    assert [task_id for _, task_id, _ in call.args[0]] == ["t2", "t0", "t1", "t3", "t4"]
+    worker.store.backlog.due.assert_called_once_with(["t3", "t4"])
 
 
 def test_a_report_finds_its_lease_while_the_part_that_moves_it_has_not_landed() -> None:
