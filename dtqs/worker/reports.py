@@ -1,5 +1,6 @@
 """Writes progress, log rows and effect marks of the running task through its lease, and publishes their events."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -70,10 +71,9 @@ class WorkerReporter:
             self._link.publish_events([(log_id, task_id, event)])
 
     def _write_locked(self, lease_id: str, *row: Any) -> int:
-        try:
-            return self._store.leases.report(lease_id, *row)
-        except LeaseLost:
-            if self._hold.earlier_id is None:
-                raise
-            # the part that moves the task to another lease has not been committed so far
-            return self._store.leases.report(self._hold.earlier_id, *row)
+        earlier_id = self._hold.earlier_id
+        # the part that moves the task to the next lease may be committed at any time, also between two of these tries
+        for one in (lease_id, earlier_id) if earlier_id else ():
+            with contextlib.suppress(LeaseLost):
+                return self._store.leases.report(one, *row)
+        return self._store.leases.report(lease_id, *row)

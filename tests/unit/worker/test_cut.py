@@ -143,15 +143,18 @@ def test_the_end_of_the_running_task_announces_a_part_whose_reply_was_lost(lands
     worker.store.backlog.due.assert_called_once_with(["t3", "t4"])
 
 
-def test_a_report_finds_its_lease_while_the_part_that_moves_it_has_not_landed() -> None:
+@pytest.mark.parametrize("lands_at_try", [1, 2, 3])
+def test_a_report_finds_its_lease_whenever_the_part_that_moves_it_lands(lands_at_try: int) -> None:
     worker = Worker()
     worker.store.leases.finish_part.side_effect = StoreUnavailable("away")
     worker.hold.start(TASKS[0])
     worker.cut()
     assert worker.hold.lease_id != "L"
+    tried = list[str]()
 
     def report(lease_id: str, *_: object) -> int:
-        if lease_id != "L":
+        tried.append(lease_id)
+        if (lease_id == "L") == (len(tried) >= lands_at_try):
             raise LeaseLost(lease_id)
         return 7
 
