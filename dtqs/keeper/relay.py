@@ -5,7 +5,6 @@ import time
 
 from dtqs.broker.keeper_link import KeeperLink
 from dtqs.deadline import Deadline
-from dtqs.errors import StoreUnavailable
 from dtqs.keeper.clock import DatabaseClock
 from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID, LONG_AGO
@@ -31,6 +30,7 @@ class Relay:
         self._clock = DatabaseClock()
         self._due_until = 0.0
         self._due_after: str | None = None
+        self._left_out_after: str | None = None
         self._found_at = float("-inf")
 
     @property
@@ -49,25 +49,31 @@ class Relay:
         if time.monotonic() >= self._full_at:
             self._full_at, self._mark = time.monotonic() + _FULL_SCAN_SECONDS, LONG_AGO
         next_mark = self._look_at_clock()
-        failure = self._make_due_again()
-        # without a broker the rows stay due
-        more = self._relay(next_mark) if self._link.can_publish else False
-        if failure:
-            raise failure
-        return more or self._due_after is not None
-
-    def _make_due_again(self) -> StoreUnavailable | None:
-        """Make rows due again after a step of the clock. Return an error: a locked row must not stop the relay."""
-        if self._due_after is None:
-            return None
         try:
-            self._due_after, _ = self._store.backlog.due_again(self._due_until, self._due_after, _STEP_BATCH)
-        except StoreUnavailable as error:
-            return error
+            more = self._make_due_again()
+        finally:
+            # without a broker the rows stay due
+            relayed = self._link.can_publish and self._relay(next_mark)
+        return more or relayed
+
+    def _make_due_again(self) -> bool:
+        """Make a batch of rows due again after a step of the clock. Return whether the next batch should come at once.
+
+        After the last batch the next turn goes back to the first one of which rows were left out.
+        """
+        if self._due_after is None:
+            return False
+        after = self._due_after
+        self._due_after, _, left_out = self._store.backlog.due_again(self._due_until, after, _STEP_BATCH)
+        if left_out and self._left_out_after is None:
+            self._left_out_after = after
+        if self._due_after is not None:
+            return True
+        self._due_after, self._left_out_after = self._left_out_after, None
         if self._due_after is None:
             # otherwise the next step would make tasks due that were submitted since for a time before this one
             self._due_until = 0.0
-        return None
+        return False
 
     def _relay(self, next_mark: str) -> bool:
         """Publish one batch. Return whether more rows may be due."""
@@ -90,4 +96,5 @@ class Relay:
             self._mark = LONG_AGO
             if step.seconds < 0:
                 self._due_until, self._due_after = max(self._due_until, step.until), FIRST_ID
+                self._left_out_after = None
         return next_mark

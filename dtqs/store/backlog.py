@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.confirmed import Confirmed
+from dtqs.deadline import Deadline
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Due
@@ -32,15 +33,16 @@ class Backlog:
         ((mark, at),) = self._database.run("relay_mark")
         return str(mark), float(at)
 
-    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int]:
+    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
         """Keep a batch of rows due after the database's clock stepped back. `until`: the time without the step.
 
-        Returns the last id of the batch (None: the end is reached) and the number of changed rows.
-        Raises StoreUnavailable.
+        Returns the last id of the batch (None: the end is reached), the number of changed rows, and whether some were
+        left out, since other sessions have locked them: look at this batch again later. Raises StoreUnavailable.
         """
         parameters = {"until": until, "after": after, "limit": limit, "far_out": self._far_out}
-        ((last, changed),) = self._database.run("due_again", parameters)
-        return last, int(changed)
+        # no repetition inside, since the relay waits meanwhile and repeats it itself
+        ((last, changed, left_out),) = self._database.run("due_again", parameters, Deadline(0))
+        return last, int(changed), bool(left_out)
 
     def relay(self, mark: str, limit: int) -> tuple[list[Due], str | None, int]:
         """Take at most `limit` rows whose publish time has come, from the mark on.

@@ -1,5 +1,6 @@
 """The backlog as publishers use it: relay and its mark, far out, put off, repair, and hints of due tasks."""
 
+import psycopg
 import pytest
 
 from dtqs.settlement import Kind
@@ -275,7 +276,8 @@ def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> No
     after: str | None = FIRST_ID
     changed = 0
     while after is not None:
-        after, count = world.store.backlog.due_again(until, after, 3)
+        after, count, left_out = world.store.backlog.due_again(until, after, 3)
+        assert not left_out
         changed += count
     assert changed == 2
     assert {due.task_id for due in world.store.backlog.due([was_due, later, far, fresh])} == {was_due, far, fresh}
@@ -283,6 +285,18 @@ def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> No
     assert wait_of(world, later) == pytest.approx(70, abs=2)
     assert wait_of(world, far) == pytest.approx(600, abs=2)
     assert wait_of(world, fresh) == pytest.approx(5, abs=2)
+
+
+def test_a_locked_row_is_left_out_after_a_step_back_and_told(world: World) -> None:
+    locked, free = world.submit(2)
+    world.rows("UPDATE backlog SET due_at = now() + interval '50 s', publish_at = now() + interval '55 s' RETURNING 1")
+    until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))
+    with psycopg.connect(world.section.dsn.get_secret_value()) as other:
+        other.execute("SELECT FROM backlog WHERE task_id = %s FOR UPDATE", [locked])
+        assert world.store.backlog.due_again(until, FIRST_ID, 3)[1:] == (1, True)
+        assert [due.task_id for due in world.store.backlog.due([locked, free])] == [free]
+    assert world.store.backlog.due_again(until, FIRST_ID, 3)[1:] == (1, False)
+    assert wait_of(world, locked) <= 0
 
 
 def test_tasks_of_any_types_are_counted(world: World) -> None:

@@ -348,6 +348,8 @@ MUTATIONS = [
         ("due_at <= to_timestamp(%(until)s) AND ", ""),
         " AND waiting.due_at <= to_timestamp(%(until)s)",
         ("task_id > %(after)s::uuid", "true"),
+        (" SKIP LOCKED", ""),
+        ("(SELECT count(*) FROM seen WHERE late) > (SELECT count(*) FROM locked)", "false"),
     ),
     *_of(
         "former_workers.sql",

@@ -1,7 +1,7 @@
 -- A keeper, after the database's clock stepped back: one batch of the backlog in the order of ids. Rows that were due
 -- before the step (`until`) stay due and are published now. Due rows that were put far out are published no later than
 -- without the step. Without `published_at` the relay publishes them: the last hint may have come before its task was
--- due again.
+-- due again. It waits for no lock, and tells whether it has left out rows: sessions have locked or deleted them.
 WITH seen AS MATERIALIZED (
     SELECT
         task_id,
@@ -17,7 +17,7 @@ locked AS MATERIALIZED (
     FROM backlog waiting
     WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM seen WHERE late))
     ORDER BY waiting.task_id
-    FOR UPDATE OF waiting
+    FOR UPDATE OF waiting SKIP LOCKED
 ),
 updated AS (
     UPDATE backlog waiting SET
@@ -31,4 +31,5 @@ updated AS (
 )
 SELECT
     (SELECT task_id::text FROM seen ORDER BY task_id DESC LIMIT 1),
-    (SELECT count(*) FROM updated)
+    (SELECT count(*) FROM updated),
+    (SELECT count(*) FROM seen WHERE late) > (SELECT count(*) FROM locked)

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from dtqs.keeper.relay import Relay
+from dtqs.store.backlog import FIRST_ID
 from dtqs.store.workers import ProcessTotals
 
 HOUR = 3600.0
@@ -17,14 +18,16 @@ class SteppedBacklog:
 
     def __init__(self) -> None:
         self.shown, self.batches, self.seen = NOON, 1, list[tuple[float, str]]()
+        self.locked = set[str]()
+        """Batches with rows that other sessions have locked, by the id before them."""
 
     def now(self) -> tuple[str, float]:
         return "mark", self.shown
 
-    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int]:
+    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
         self.seen.append((until, after))
         self.batches -= 1
-        return ("more" if self.batches > 0 else None), limit
+        return ("more" if self.batches > 0 else None), limit, after in self.locked
 
 
 @pytest.fixture
@@ -57,3 +60,15 @@ def test_a_step_back_during_the_first_ones_pass_keeps_its_time_and_starts_the_pa
         relay.turn()
     assert [until for until, _ in backlog.seen] == [pytest.approx(NOON, abs=5)] * 3
     assert [after for _, after in backlog.seen] == [backlog.seen[0][1]] * 2 + ["more"]
+
+
+def test_rows_that_others_have_locked_are_looked_at_again_in_the_next_turn(
+    relay: Relay, backlog: SteppedBacklog
+) -> None:
+    backlog.batches, backlog.locked, backlog.shown = 3, {FIRST_ID, "more"}, NOON - HOUR
+    assert [relay.turn() for _ in range(4)] == [True, True, False, False], "no turn comes at once after the last batch"
+    assert [after for _, after in backlog.seen] == [FIRST_ID, "more", "more", FIRST_ID]
+    backlog.locked.clear()
+    for _ in range(3):
+        relay.turn()
+    assert [after for _, after in backlog.seen[4:]] == [FIRST_ID], "the pass ends once nothing is left out"

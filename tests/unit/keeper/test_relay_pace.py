@@ -1,4 +1,4 @@
-"""The pace of the relay, and the turns in which a step of the clock meets a locked row."""
+"""The pace of the relay, and a failure after a step of the clock."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,12 +27,12 @@ def test_a_relay_is_busy_for_a_second_after_it_has_found_due_rows(monkeypatch: p
     assert not relay.is_busy
 
 
-def test_a_locked_row_after_a_step_of_the_clock_keeps_no_other_from_its_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_after_a_step_of_the_clock_keeps_no_task_from_its_relay(monkeypatch: pytest.MonkeyPatch) -> None:
     now, shown, published = 1000.0, 5000.0, list[Due]()
     monkeypatch.setattr(relay_module, "time", SimpleNamespace(monotonic=lambda: now))
 
-    def due_again(until: float, after: str, limit: int) -> tuple[str | None, int]:
-        raise StoreUnavailable("a row is locked")
+    def due_again(until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
+        raise StoreUnavailable("statement timeout")
 
     def publish(dues: list[Due], deadline: object) -> list[Due]:
         published.extend(dues)
