@@ -130,18 +130,31 @@ def _ask(host: str, port: int, path: str) -> bytes:
     The module `socket` would take a third of the probe's time.
     """
     ends_at, failure = time.monotonic() + _SECONDS, OSError(f"{host} has no address")
+    places = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
     # the server of `localhost` may listen on 127.0.0.1, and the first address be ::1
-    for family, kind, protocol, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
-        line = _socket.socket(family, kind, protocol)
+    while places:
+        # an address that swallows packets leaves time for the others, and for their answer
+        seconds = (ends_at - time.monotonic()) / (1 if len(places) == 1 else len(places) + 1)
         try:
-            line.settimeout(max(0.001, ends_at - time.monotonic()))
-            line.connect(address)
+            line = _connected(places.pop(0), seconds)
         except OSError as error:
-            line.close()
             failure = error
         else:
             return _get(line, path, ends_at)
     raise failure
+
+
+def _connected(place: tuple[int, int, int, str, tuple[object, ...]], seconds: float) -> "_socket.socket":
+    """Connect to one address. Raises OSError, also for a family that the kernel does not know."""
+    family, kind, protocol, _, address = place
+    line = _socket.socket(family, kind, protocol)
+    try:
+        line.settimeout(max(0.001, seconds))
+        line.connect(address)
+    except OSError:
+        line.close()
+        raise
+    return line
 
 
 def _get(line: "_socket.socket", path: str, ends_at: float) -> bytes:

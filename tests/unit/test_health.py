@@ -1,10 +1,13 @@
 """The verdict of `dtqs health`, and the settings that it reads without the configuration's modules."""
 
+import errno
 import json
 import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -170,14 +173,11 @@ def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.Monke
             thread.join(5)
 
 
-def test_a_probe_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`localhost` may be ::1 first, while the API listens on 127.0.0.1."""
+@contextmanager
+def answering() -> Iterator[int]:
+    """Answer one request on 127.0.0.1, and yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
-        port = server.getsockname()[1]
-        closed = ("127.0.0.1", 1)
-        kinds = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
-        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [(*kinds, closed), (*kinds, ("127.0.0.1", port))])
 
         def answer() -> None:
             line, _ = server.accept()
@@ -187,8 +187,57 @@ def test_a_probe_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
+        yield server.getsockname()[1]
         thread.join(10)
-    monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [(*kinds, closed)] * 2)
+
+
+def of_address(address: str, port: int, family: int = socket.AF_INET) -> tuple[object, ...]:
+    return family, socket.SOCK_STREAM, 0, "", (address, port)
+
+
+def test_a_probe_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` may be ::1 first, while the API listens on 127.0.0.1."""
+    closed = of_address("127.0.0.1", 1)
+    with answering() as port:
+        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [closed, of_address("127.0.0.1", port)])
+        assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
+    monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [closed] * 2)
     with pytest.raises(ConnectionRefusedError):
         health._ask("localhost", port, "/healthz")
+
+
+class Swallowed:
+    """Stand in for a socket whose packets are dropped on their way."""
+
+    def __init__(self) -> None:
+        self.limits = list[float]()
+
+    def settimeout(self, seconds: float) -> None:
+        self.limits.append(seconds)
+
+    def connect(self, address: object) -> None:
+        raise TimeoutError("timed out")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("knows_family", [False, True])
+def test_an_address_out_of_reach_hides_no_other_one(knows_family: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may not know IPv6, or a firewall may drop the packets to an address."""
+    make, swallowed = health._socket.socket, Swallowed()
+
+    def socket_of(family: int, *kinds: int) -> object:
+        if family != socket.AF_INET6:
+            return make(family, *kinds)
+        if knows_family:
+            return swallowed
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    with answering() as port:
+        places = [of_address("::1", port, socket.AF_INET6), of_address("127.0.0.1", port)]
+        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [*places])
+        monkeypatch.setattr(health._socket, "socket", socket_of)
+        assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
+    assert all(limit < health._SECONDS / 2 for limit in swallowed.limits)
+    assert len(swallowed.limits) == knows_family
