@@ -4,6 +4,7 @@ One thread serves one client at a time, with a limit on each. It has no keys: `l
 """
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -81,8 +82,20 @@ class MetricsServer:
 
 
 def _listener(place: tuple[str, int]) -> socket.socket:
-    """Listen at an address. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0]
+    """Listen at the first address that this machine has. Raises OSError."""
+    failure = OSError(f"{place[0]} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(*place, type=socket.SOCK_STREAM):
+        try:
+            return _listener_at(family, kind, protocol, address)
+        except OSError as error:
+            # `localhost` may be ::1 first, in a kernel without IPv6. A port in use is no reason for another address.
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            failure = error
+    raise failure
+
+
+def _listener_at(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
