@@ -63,9 +63,10 @@ class Reclaim:
         self._judge = Judge(lease.lease_seconds, lease.heartbeat_seconds / 2)
         self._vouched: frozenset[str] = frozenset()
         self._dead: dict[str, _Dead] = {}
-        """The workers that are known to be dead and were not tried so far."""
-        self._failed: dict[str, float] = {}
-        """The workers whose last try failed, each with the time of the next one."""
+        """The workers that are known to be dead. The database compares the heartbeat of each again."""
+        self._failed: set[str] = set()
+        """The workers of them whose last try failed. They wait until `_rest_until`."""
+        self._rest_until = 0.0
 
     def former(self) -> bool:
         """Find this node's workers from before its supervisor started. The next turn ends their leases.
@@ -93,32 +94,37 @@ class Reclaim:
             self._vouch(now)
         except Exception:
             self._judge.reset()
+            self._rest_until = 0.0  # the last try may have failed in the same outage
             raise
-        self._failed = {worker_id: at for worker_id, at in self._failed.items() if worker_id in heartbeats}
+        self._failed &= heartbeats.keys()
         error = WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s")
         for worker_id, seen in self._judge.dead(now).items():
             self._dead.setdefault(worker_id, (error, seen, self._known.get(worker_id)))
         return self._take_back_all()
 
     def _take_back_all(self) -> bool:
-        """Take back from the dead workers, those that failed before last. Return whether some are left.
+        """Take back from the dead workers, those that failed before last. Return whether some were not tried.
 
         This ends after a third of a lease, since the next turn must vouch for silent workers in time. A worker that
-        fails stops no other, and raises its error at the end. It rests for two leases: a try may wait for a lock, and
-        then the turn is late. The judge needs a lease without a late turn to find other dead workers.
+        fails stops no other, and raises its error at the end. A try may wait for a lock, and then the turn is late.
+        The judge needs a lease without a late turn to find other dead workers, so all failed ones rest for longer.
         """
         began, errors = time.monotonic(), list[Exception]()
-        due = [worker_id for worker_id in self._dead if self._failed.get(worker_id, began) <= began]
+        due = [worker_id for worker_id in self._dead if worker_id not in self._failed or began >= self._rest_until]
         due.sort(key=lambda worker_id: worker_id in self._failed)
-        while due and time.monotonic() - began <= self._lease.lease_seconds / 3:
+        while due and (tried_at := time.monotonic()) - began <= self._lease.lease_seconds / 3:
             worker_id = due.pop(0)
+            dead = self._dead.pop(worker_id)
             try:
-                self._take_back(worker_id, *self._dead.pop(worker_id))
-                self._failed.pop(worker_id, None)
+                self._take_back(worker_id, *dead)
+                self._failed.discard(worker_id)
             except Exception as error:  # a row of this worker is locked by somebody, or its lease is damaged
                 logger.warning("take-back failed", extra={"worker_id": worker_id, "reason": str(error)})
-                self._failed[worker_id] = time.monotonic() + 2 * self._lease.lease_seconds
+                self._dead[worker_id] = dead  # behind the others
+                self._failed.add(worker_id)
                 errors.append(error)
+                if (now := time.monotonic()) - tried_at > self._lease.heartbeat_seconds / 2:
+                    self._rest_until = now + 1.5 * self._lease.lease_seconds
         for first in errors:
             raise first
         return bool(due)

@@ -115,6 +115,36 @@ def test_a_former_worker_that_fails_does_not_keep_the_judge_from_others(monkeypa
     assert trial.taken == ["w2"]
 
 
+def test_many_workers_that_fail_leave_the_judge_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, {f"s{number}" for number in range(8)}, 11.0)
+    trial.workers = sorted(trial._stuck)
+    trial.turns(150.0)
+    trial.workers.append("w9")
+    trial.turns(130.0)
+    assert trial.taken == ["w9"]
+    trial.turns(600.0)
+    assert len(set(trial.tried[-8:])) == 8, "each has its turn"
+    trial._stuck.clear()
+    trial.turns(130.0)
+    assert trial.left == []
+
+
+def test_an_outage_lets_no_worker_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, {"w1"}, 11.0)
+    trial.reclaim.former()
+    trial.turns(10.0)
+    trial._stuck.clear()
+    heartbeats, trial.store.workers.heartbeats.side_effect = (
+        trial.store.workers.heartbeats.side_effect,
+        StoreUnavailable("away"),
+    )
+    with pytest.raises(StoreUnavailable):
+        trial.reclaim.turn()
+    trial.store.workers.heartbeats.side_effect = heartbeats
+    trial.reclaim.turn()
+    assert trial.left == []
+
+
 def test_a_former_worker_that_failed_is_tried_again_with_the_death_that_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
