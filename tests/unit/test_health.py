@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -236,8 +237,8 @@ def test_an_address_out_of_reach_hides_no_other_one(knows_family: bool, monkeypa
 
     with answering() as port:
         places = [of_address("::1", port, socket.AF_INET6), of_address("127.0.0.1", port)]
-        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [*places])
-        monkeypatch.setattr(health._socket, "socket", socket_of)
+        module = SimpleNamespace(getaddrinfo=lambda *_: [*places], socket=socket_of, SOCK_STREAM=socket.SOCK_STREAM)
+        monkeypatch.setattr(health, "_socket", module)
         assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
     assert all(limit < health._SECONDS / 2 for limit in swallowed.limits)
     assert len(swallowed.limits) == knows_family
