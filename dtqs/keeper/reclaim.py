@@ -99,7 +99,7 @@ class Reclaim:
         self._failed &= heartbeats.keys()
         error = WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s")
         for worker_id, seen in self._judge.dead(now).items():
-            self._dead.setdefault(worker_id, (error, seen, self._known.get(worker_id)))
+            self._dead.setdefault(worker_id, (error, seen, None))
         return self._take_back_all()
 
     def _take_back_all(self) -> bool:

@@ -94,6 +94,19 @@ def test_a_worker_that_failed_comes_after_one_that_was_not_tried(monkeypatch: py
     assert trial.tried[1] == "w2"
 
 
+def test_a_worker_that_failed_comes_last_also_after_its_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, {"w1"}, 11.0)
+    trial.workers = ["w1"]
+    trial.reclaim.former()
+    trial.turns(10.0)
+    trial.now += 100.0
+    trial.workers = ["w1", "w2"]
+    trial.reclaim.former()
+    with pytest.raises(StoreUnavailable):
+        trial.reclaim.turn()
+    assert trial.tried == ["w1", "w2", "w1"]
+
+
 def test_former_workers_are_taken_back_beside_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial(monkeypatch, {"w1"}, 0.01)
     trial.reclaim.former()
