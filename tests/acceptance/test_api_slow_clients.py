@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dtqs.api.http.body_room import MOST_BYTES
+from dtqs.api.http.byte_room import MOST_BYTES
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
 from tests.acceptance.hasty_worker import HEAD_SECONDS
@@ -270,13 +270,22 @@ def test_large_bodies_of_one_key_have_a_common_bound_and_another_key_is_served(s
     body = b'{"task_type": "echo", "payload": {"x": "%s"}}' % (b"x" * (longest - 100))
     at_once = MOST_BYTES // 2 // longest
     head = f"POST /submit HTTP/1.1\r\nContent-Length: {longest}\r\nExpect: 100-continue\r\n"
-    slow = [opened(one, head) for _ in range(at_once)]
-    for each in slow:
-        assert each.recv(100).startswith(b"HTTP/1.1 100 "), "it has room"
+
+    def begun() -> list[socket.socket]:
+        """Announce bodies that take half of the room."""
+        clients = [opened(one, head) for _ in range(at_once)]
+        for each in clients:
+            assert each.recv(100).startswith(b"HTTP/1.1 100 "), "it has room"
+        return clients
 
     def answer() -> httpx.Response:
         return one.client.post("/submit", content=body)
 
+    announced, slow = begun(), begun()
+    assert answer().status_code == 202, "an announced length takes no room"
+    for each in slow:
+        each.sendall(body[:-1])
+    eventually(lambda: answer().status_code == 503, 20, "the bodies have come, but for their last bytes")
     refused = answer()
     assert refused.status_code == 503
     assert "Retry-After" in refused.headers
@@ -290,5 +299,5 @@ def test_large_bodies_of_one_key_have_a_common_bound_and_another_key_is_served(s
     assert other.status_code == 202
     slow.pop().close()
     eventually(lambda: answer().status_code == 202, 20, "a client that leaves gives its room back")
-    for each in slow:
+    for each in announced + slow:
         each.close()

@@ -17,18 +17,26 @@ class UploadRoom:
 
     @contextmanager
     def taken(self, announced_bytes: int | None, limit_bytes: int) -> Iterator["UploadShare"]:
-        """Hold room for an upload, which is refused if it is longer than its limit. Raises UploadsFull."""
+        """Hold room for an upload as it grows; it is refused if it is longer than its limit. Raises UploadsFull.
+
+        An announced length holds nothing: two slow clients that announce much would keep out all others for hours. But
+        an upload for which there is no room now need not begin.
+        """
         share = UploadShare(self, limit_bytes)
         try:
-            share.cover(announced_bytes or 0)
+            self.require(min(announced_bytes or 0, limit_bytes))
             yield share
         finally:
             self._taken_bytes -= share.held_bytes
 
-    def take(self, size: int) -> None:
-        """Take some bytes. Raises UploadsFull."""
+    def require(self, size: int) -> None:
+        """Raise UploadsFull if there is no room for some bytes."""
         if self._most_bytes and self._taken_bytes + size > self._most_bytes:
             raise UploadsFull(self._most_bytes)
+
+    def take(self, size: int) -> None:
+        """Take some bytes. Raises UploadsFull."""
+        self.require(size)
         self._taken_bytes += size
 
 

@@ -18,7 +18,8 @@ SLOWEST_BYTES = 16 << 10
 """A body, and an answer, may take CLIENT_SECONDS, and a second for each 16 KiB. Byte by byte, it would never end."""
 ANSWER_PIECE_BYTES = 256 << 10
 """Size of the pieces of an answer. The server joins its head with the first one, and must not copy a long answer."""
-_PIECE_BYTES, _STEP_BYTES = 1 << 20, 64 << 10
+_PIECE_BYTES, _FIRST_BYTES, _STEP_BYTES = 1 << 20, 16 << 10, 64 << 10
+"""Sizes of a piece, and of the first and the longest step of a body whose room grows."""
 READ_BYTES = 32 << 10
 """Most bytes that are read from a connection at once. So no more of a body waits to be taken."""
 _FRAMING_BYTES, _FRAMING_TIMES = 2 * READ_BYTES, 3
@@ -94,13 +95,14 @@ def require_json(req: falcon.Request) -> None:
 def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
     """Return the whole body. `cover` holds room for a number of bytes, or raises, before they come.
 
+    It holds as much as has come, and a step more: a client that only announces a long body takes no room from others.
     Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).
     """
     length, incoming = checked_length(req, limit_bytes), req.env["wsgi.input"]
-    cover(length or 0)
     if isinstance(incoming, ArrivedBody):
+        cover(length or 0)
         return incoming.read()
-    body = _Incoming(req).read(limit_bytes + 1, cover) if length is None else _Incoming(req).read(length)
+    body = _Incoming(req).read_covered(limit_bytes + 1 if length is None else length, cover)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)
     if length is not None and len(body) < length:
@@ -138,14 +140,25 @@ class _Incoming:
         self._connection, self._taken = connection, 0
         self._begin: int = getattr(connection, "body_bytes", 0)
 
-    def read(self, size: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
+    def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end of the body."""
         if size <= _STEP_BYTES:
             return self._step(size)
         steps: list[bytes] = []
         while size > 0 and (step := self._step(min(size, _STEP_BYTES))):
             steps.append(step)
-            cover(self._taken)
+            size -= len(step)
+        return b"".join(steps)
+
+    def read_covered(self, size: int, cover: Callable[[int], None]) -> bytes:
+        """Return `size` bytes, fewer at the end of the body. `cover` is called before each step, which grow."""
+        steps: list[bytes] = []
+        while size > 0:
+            wanted = min(size, _STEP_BYTES, max(_FIRST_BYTES, self._taken))
+            cover(self._taken + wanted)
+            if not (step := self._step(wanted)):
+                break
+            steps.append(step)
             size -= len(step)
         return b"".join(steps)
 

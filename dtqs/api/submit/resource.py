@@ -9,7 +9,7 @@ import orjson
 
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
-from dtqs.api.http.body_room import BodyRoom
+from dtqs.api.http.byte_room import ByteRoom
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
@@ -21,7 +21,7 @@ from dtqs.api.submit.intake import Intake
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import Links
 from dtqs.api.submit.turns import Turns
-from dtqs.errors import Invalid, Problem, StoreUnavailable, TooManyRequests
+from dtqs.errors import BodiesFull, Invalid, Problem, StoreUnavailable, TooManyRequests
 from dtqs.store.reads import Reads
 from dtqs.store.tasks import IdempotencyKey, Tasks
 from dtqs.task import NewTask, Status
@@ -44,7 +44,7 @@ class Submit:
         self._gather, self._hinting, self._links = gather, hinting, links
         self._tasks, self._reads, self._room, self._following = tasks, reads, room, following
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
-        self._bodies = BodyRoom(max_body_bytes)
+        self._bodies = ByteRoom(max_body_bytes, BodiesFull)
         self._turns = Turns(
             patience_seconds,
             WAITING_BYTES,

@@ -8,6 +8,8 @@ import pytest
 from falcon.testing import create_environ
 
 from dtqs.api.http.body import pieces, read_body
+from dtqs.api.http.byte_room import ByteRoom
+from dtqs.errors import BodiesFull
 
 LIMIT = 4 << 20
 Read = Callable[[falcon.Request], bytes]
@@ -44,3 +46,52 @@ def test_a_body_of_tiny_chunks_is_refused_soon(read: Read) -> None:
     # a short body is welcome in any form, and a long one in chunks of some bytes
     assert len(read(request(Chunked(10_000, framing=5)))) == 10_000
     assert len(read(request(Chunked(LIMIT, framing=2)))) == LIMIT
+
+
+class Stalled:
+    """A body that stops after `come` bytes: the next read waits until `on_wait` raises."""
+
+    body_bytes = 0
+
+    def __init__(self, come: int, on_wait: Callable[[], None]) -> None:
+        self._left, self._on_wait = come, on_wait
+
+    def gettimeout(self) -> float:
+        return 30.0
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self._left)
+        if not size:
+            self._on_wait()
+        self._left -= size
+        return b"x" * size
+
+
+@pytest.mark.parametrize("come", [0, 16 << 10, 100 << 10, 1 << 20])
+def test_a_body_holds_room_for_the_bytes_that_have_come_not_for_the_announced_ones(come: int) -> None:
+    room = ByteRoom(LIMIT, BodiesFull)
+    share = room.share("slow")
+
+    def waits() -> None:
+        assert share.held_bytes <= come + min(come, 64 << 10)
+        assert share.held_bytes >= come or come <= 16 << 10
+        raise TimeoutError
+
+    environ = create_environ("/submit", method="POST", headers={"Content-Length": str(LIMIT)})
+    body: Any = Stalled(come, waits)
+    req = falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body})
+    with pytest.raises(falcon.HTTPError) as late:
+        read_body(req, LIMIT, share.cover)
+    assert late.value.status == falcon.HTTP_408
+
+
+def test_a_body_that_grows_beyond_the_room_is_refused_while_it_comes() -> None:
+    room = ByteRoom(LIMIT, BodiesFull)
+    others = room.share("same key")
+    others.cover(room.most_bytes // 2 - (1 << 20))
+    share = room.share("same key")
+    environ = create_environ("/submit", method="POST", headers={"Content-Length": str(LIMIT)})
+    body: Any = Stalled(LIMIT, lambda: None)
+    with pytest.raises(BodiesFull):
+        read_body(falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body}), LIMIT, share.cover)
+    assert share.held_bytes <= 1 << 20
