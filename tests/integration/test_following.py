@@ -8,17 +8,19 @@ import orjson
 import pytest
 from falcon.testing import create_environ
 
+from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES, ByteRoom
 from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.stream.frames import final
 from dtqs.api.stream.hub import Hub
 from dtqs.config import ApiSection
-from dtqs.errors import Invalid
+from dtqs.errors import AnswersFull, Invalid
 from dtqs.event import TaskEvent, decode_events, encode_events
 from dtqs.event_seal import EventSeal
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World, settled
 
+ANSWERS = ByteRoom(1 << 20, AnswersFull)
 WAIT, STREAM = {"Prefer": "wait=5"}, {"Accept": "text/event-stream"}
 
 
@@ -57,7 +59,7 @@ def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
 ) -> None:
     (task,) = new()
     followed, resp = (
-        SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(headers), [task]),
+        SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(headers), [task]),
         accepted(["x"]),
     )
     assert followed
@@ -80,7 +82,7 @@ def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
 def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> None:
     tasks = new(3)
     ids = [task.task_id for task in tasks]
-    followed, resp = SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), tasks), accepted(ids)
+    followed, resp = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), tasks), accepted(ids)
     assert followed
     world.store.tasks.insert(tasks)
     run(world, hub, ids[::-1])
@@ -93,7 +95,7 @@ def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
 ) -> None:
     """A turn takes 200 tasks. The others stay announced until their own turn."""
     tasks = [new(50) for _ in range(5)]
-    submits = SubmitFollowing(world.store.reads, hub, ApiSection())
+    submits = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS)
     followed = [submits.begin(request(WAIT), part) for part in tasks]
     ids = [task.task_id for part in tasks for task in part]
     for part in tasks:
@@ -124,7 +126,7 @@ def test_an_outcome_that_its_event_carries_is_not_read(
     world: World, hub: Hub, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = new(2)
-    submits = SubmitFollowing(world.store.reads, hub, ApiSection())
+    submits = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS)
     followed = [submits.begin(request(headers), [task]) for task in tasks]
     world.store.tasks.insert(tasks)
     for one in followed:
@@ -146,7 +148,7 @@ def test_an_outcome_that_its_event_carries_is_not_read(
 
 def test_an_outcome_without_room_is_read_later(world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     (task,) = new()
-    first, full = (SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), [task]) for _ in range(2))
+    first, full = (SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), [task]) for _ in range(2))
     world.store.tasks.insert([task])
     assert first
     assert first._watcher
@@ -167,7 +169,7 @@ def test_a_repeated_submit_gets_the_outcome_of_the_first(world: World, hub: Hub)
     (first,) = world.submit()
     world.run([first])
     followed, resp = (
-        SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(WAIT), new()),
+        SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), new()),
         accepted([first]),
     )
     assert followed
@@ -181,7 +183,7 @@ def test_a_repeated_submit_ends_at_once_if_the_server_ends_before_its_answer(
     world: World, hub: Hub, headers: dict[str, str]
 ) -> None:
     (first,) = world.submit()
-    followed = SubmitFollowing(world.store.reads, hub, ApiSection()).begin(request(headers), new())
+    followed = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(headers), new())
     resp = accepted([first])
     assert followed
     hub.end_streams()
@@ -196,7 +198,7 @@ def test_a_repeated_submit_ends_at_once_if_the_server_ends_before_its_answer(
 def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World, hub: Hub, ends: str) -> None:
     (task,) = new()
     section = ApiSection(max_streams=1)
-    following = SubmitFollowing(world.store.reads, hub, section)
+    following = SubmitFollowing(world.store.reads, hub, section, ANSWERS)
     if ends == "no room":
         following.begin(request(WAIT), new())
     followed, resp = following.begin(request({"Prefer": "wait=3600"}), [task]), accepted([task.task_id])
@@ -209,9 +211,25 @@ def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World
 
 
 def test_too_many_tasks_for_a_stream_are_refused_before_they_are_stored(world: World, hub: Hub) -> None:
-    following = SubmitFollowing(world.store.reads, hub, ApiSection())
+    following = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS)
     with pytest.raises(Invalid):
         following.begin(request(STREAM), new(101))
     assert following.begin(request(WAIT), new(101)) is None
     assert following.begin(request({"Accept": "*/*"}), new(1)) is None
     assert hub.count == 0
+
+
+@pytest.mark.parametrize("size", [10, SMALL_BYTES])
+def test_an_outcome_without_room_among_the_large_answers_is_not_waited_for(world: World, hub: Hub, size: int) -> None:
+    (task,) = new()
+    task.payload = orjson.dumps({"x": "x" * size}).decode()
+    answers = ByteRoom(1 << 20, AnswersFull)
+    full = answers.share("one")
+    full.cover(MOST_BYTES // 2)
+    following = SubmitFollowing(world.store.reads, hub, ApiSection(), answers)
+    followed, resp = following.begin(request(WAIT), [task], "one"), accepted([task.task_id])
+    assert followed
+    world.store.tasks.insert([task])
+    run(world, hub, [task.task_id])
+    followed.answer(resp, [task.task_id], are_new=True)
+    assert resp.status == (falcon.HTTP_200 if size < SMALL_BYTES else falcon.HTTP_202)

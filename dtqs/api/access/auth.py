@@ -14,6 +14,7 @@ import falcon
 from dtqs.api.access.origin import OwnHosts, refuse_foreign
 from dtqs.api.access.sessions import Sessions
 from dtqs.api.access.throttle import Throttle, address_of
+from dtqs.api.http.held_answers import HOLDER
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
 
 _REMEMBERED_LIMIT = 4096
@@ -47,13 +48,14 @@ class Auth:
     """Authenticates requests.
 
     `find` is the store's look-up of a secret. `hosts` checks requests if auth is not `enabled`. `proxies` are addresses
-    and networks of trusted proxies. `may_write` runs before each request that writes, and raises to refuse it.
+    and networks of trusted proxies. `may_write` runs before each request that writes, with the caller's `name_space`,
+    and raises to refuse it.
     """
 
     def __init__(
         self, find: Callable[[str], ApiKey | None], sessions: Sessions, hosts: OwnHosts, enabled: bool,
         proxies: Iterable[str] = (),
-        may_write: Callable[[], None] = lambda: None,
+        may_write: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._find, self._sessions, self._hosts, self.enabled, self._may_write = (
             find,
@@ -74,8 +76,9 @@ class Auth:
         TooManyRequests, StoreUnavailable, and the errors of `may_write`.
         """
         caller = self._known(req, scope) if self.enabled else self._anybody(req)
+        req.env[HOLDER] = caller.name_space
         if scope == "submit":
-            self._may_write()
+            self._may_write(caller.name_space)
         return caller
 
     def _anybody(self, req: falcon.Request) -> Caller:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.access.auth import Auth
+from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
 from dtqs.api.http.disk import in_thread
 from dtqs.api.http.names import disposition, safe_name
 from dtqs.api.http.query import Query
-from dtqs.errors import NotFound
+from dtqs.errors import AnswersFull, NotFound
 from dtqs.files import FileSpace, StoredBytes
 from dtqs.store.file_rows import FileRow, FileRows
 from dtqs.uuid7 import is_uuid
@@ -27,8 +28,8 @@ _HEADERS = {
 
 
 class Downloads:
-    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows) -> None:
-        self._auth, self._space, self._rows = auth, space, rows
+    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, answers: ByteRoom) -> None:
+        self._auth, self._space, self._rows, self._answers = auth, space, rows, answers
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         caller = self._auth.require(req, "read")
@@ -53,7 +54,8 @@ class Downloads:
             resp.set_header("Content-Range", f"bytes {part.start}-{part.start + part.length - 1}/{row.size_bytes}")
         resp.content_length = part.length
         if req.method == "GET":
-            resp.stream = Pieces(self._space.reader(row.file_id, part.start, part.start + part.length), part.length)
+            stored = self._space.reader(row.file_id, part.start, part.start + part.length)
+            resp.stream = Pieces(stored, part.length, self._answers.share(caller.name_space))
 
     on_head = on_get
 
@@ -71,16 +73,24 @@ class ByteRange:
 
 
 class Pieces:
-    """The bytes of a part of a stored file. `close` closes the file."""
+    """The bytes of a part of a stored file. `close` closes the file, and frees `share`, the room of one piece.
 
-    def __init__(self, stored: StoredBytes, length: int) -> None:
-        self._stored, self._left = stored, length
+    Without room the pieces are small, so no download is refused for its slow client.
+    """
+
+    def __init__(self, stored: StoredBytes, length: int, share: ByteShare) -> None:
+        self._stored, self._left, self._share = stored, length, share
+        self._piece_bytes = min(_PIECE_BYTES, length)
+        try:
+            share.cover(self._piece_bytes)
+        except AnswersFull:
+            self._piece_bytes = SMALL_BYTES
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        size = min(_PIECE_BYTES, self._left)
+        size = min(self._piece_bytes, self._left)
         if size <= 0:
             raise StopIteration
         # a read over the network lets other requests run while it waits
@@ -94,6 +104,7 @@ class Pieces:
 
     def close(self) -> None:
         """Close the file. The server calls it however the answer ends. Safe to call twice."""
+        self._share.free()
         self._stored.close()
 
 

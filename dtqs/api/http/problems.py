@@ -9,6 +9,7 @@ import falcon
 from dtqs.api.http.refusal import MEDIA_TYPE, SHOWN_PROBLEMS, document
 from dtqs.errors import (
     AboveCeiling,
+    AnswersFull,
     BodiesFull,
     BrokerUnavailable,
     Conflict,
@@ -34,6 +35,7 @@ _REASONS = {
     ExaminerBusy: "the process that examines large bodies is too busy",
     UploadsFull: "too many bytes of uploads are on their way",
     BodiesFull: "too many large bodies are on their way",
+    AnswersFull: "too many bytes of large answers are on their way",
     FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
 }
 

@@ -16,6 +16,8 @@ from dtqs.api.fitness import Fitness
 from dtqs.api.health import Healthz, Readyz
 from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
+from dtqs.api.http.byte_room import ByteRoom
+from dtqs.api.http.held_answers import HeldAnswers
 from dtqs.api.http.request_ids import RequestIds
 from dtqs.api.http.submit_spans import SubmitSpans
 from dtqs.api.metrics import Metrics
@@ -40,6 +42,7 @@ from dtqs.api.web.login import SessionResource
 from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config, types_of
+from dtqs.errors import AnswersFull
 from dtqs.event_seal import EventSeal
 from dtqs.files import FileSpace
 from dtqs.metrics.page import MetricsPage
@@ -84,13 +87,20 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     store, api = parts.store, parts.config.api
     keys, is_secure = store.api_keys, api.public_url.startswith("https:")
     sessions = Sessions(parts.secret, keys.find_of_session, keys.end_session, api.session_seconds, is_secure)
-    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, parts.fitness.require)
+    answers = ByteRoom(api.max_body_bytes, AnswersFull)
+
+    def may_write(holder: str) -> None:
+        parts.fitness.require()
+        answers.require(holder)
+
+    auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, may_write)
     tickets = Tickets(parts.secret, api.ticket_seconds)
     links = Links(api.public_url, tickets if api.auth else None)
-    app: App = falcon.App(response_type=Answer, middleware=[RequestIds(), *([SubmitSpans(traces)] if traces else [])])
+    spans = [SubmitSpans(traces)] if traces else []
+    app: App = falcon.App(response_type=Answer, middleware=[RequestIds(), *spans, HeldAnswers(answers)])
     problems.add_handlers(app)
     limits, room = parts.limits, Room(store.tasks.pending_of)
-    app.add_route("/submit", _submit(parts, auth, room, links))
+    app.add_route("/submit", _submit(parts, auth, room, links, answers))
     patience_seconds = parts.config.postgresql.statement_timeout_seconds
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds))
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
@@ -102,7 +112,7 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links)
     app.add_route("/tasks/{task_id}/retry", retry)
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files))
-    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files))
+    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files, answers))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
     pools = {name: types_of(pool, parts.config.routes) for name, pool in parts.config.pools.items()}
@@ -126,12 +136,12 @@ def _add_dashboard(app: App, parts: AppParts, auth: Auth, sessions: Sessions) ->
     app.add_route("/logs", Logs(auth, parts.reader))
 
 
-def _submit(parts: AppParts, auth: Auth, room: Room, links: Links) -> Submit:
+def _submit(parts: AppParts, auth: Auth, room: Room, links: Links, answers: ByteRoom) -> Submit:
     config, store = parts.config, parts.store
     # the other half of the pool is for single submits, reads and streams
     arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
         auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
-        store.reads, SubmitFollowing(store.reads, parts.hub, config.api), config.api.max_body_bytes,
+        store.reads, SubmitFollowing(store.reads, parts.hub, config.api, answers), config.api.max_body_bytes,
         config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
     )  # fmt: skip

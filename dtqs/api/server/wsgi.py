@@ -13,6 +13,7 @@ from dtqs import log, sink
 from dtqs.api.access.secret import api_secret
 from dtqs.api.fitness import Fitness
 from dtqs.api.http.body import CLIENT_SECONDS, RESPONSE, in_pieces, wait_for_client
+from dtqs.api.http.byte_room import room_bytes
 from dtqs.api.http.request_ids import log_fields
 from dtqs.api.server.app import App, AppParts, create_app
 from dtqs.api.server.chores import Chores
@@ -142,7 +143,8 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
         config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase, keeps_text=True
     )
     fitness = Fitness(store.database.schema_refusal)
-    hub, seal = Hub(store.reads, config.api.reread_seconds), EventSeal()
+    hub = Hub(store.reads, config.api.reread_seconds, room_bytes(config.api.max_body_bytes))
+    seal = EventSeal()
     link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes, seal.is_genuine)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)
     gather = Gather(store.tasks.insert, hinting.stored, config.postgresql.statement_timeout_seconds)

@@ -1,6 +1,8 @@
 """The client's side of a stream: its socket, its headers, and how long it may stall."""
 
 import select
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,13 @@ class ClientSocket:
             self._watch.stop()
             self._watch.close()
             self._watch = None
+
+    def cut(self) -> None:
+        """End the connection, also while bytes are sent to it. That send then fails as if the client had left."""
+        if self._connection is not None:
+            # gevent wakes the sender of a socket that is shut down with an error of its own; the copy has no sender
+            with suppress(OSError), self._connection.dup() as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
     def allow_time(self) -> None:
         """Begin the client's time limits anew, for the next part of the stream. Only sends count against them."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.http.body import close_connection, forget_body, wait_for_client
+from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom
 from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import accepted, of_status, retry
 from dtqs.api.stream.hub import Hub
@@ -57,8 +58,8 @@ class SubmitFollowing:
     No scope is needed beyond `submit`: the ticket in the answer of a submit permits the same.
     """
 
-    def __init__(self, reads: Reads, hub: Hub, section: ApiSection) -> None:
-        self._reads, self._hub, self._section = reads, hub, section
+    def __init__(self, reads: Reads, hub: Hub, section: ApiSection, answers: ByteRoom) -> None:
+        self._reads, self._hub, self._section, self._answers = reads, hub, section, answers
 
     def begin(self, req: falcon.Request, tasks: Sequence[NewTask], holder: str = "") -> "FollowedSubmit | None":
         """Watch the tasks of a request of this API key that wants it, before they are stored. Raises Invalid."""
@@ -69,7 +70,7 @@ class SubmitFollowing:
             if wish.is_stream:
                 raise Invalid([Problem("body", _TOO_MANY.format(len(tasks)))])
             return None  # a preference that cannot be met is ignored (RFC 7240, section 2)
-        followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section, holder)
+        followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section, self._answers, holder)
         if self._hub.admits(holder, self._section.max_streams):
             followed.watch([task.task_id for task in tasks])
         return followed
@@ -82,9 +83,17 @@ class FollowedSubmit:
     """The tasks of one submit. Without a watcher they are not followed."""
 
     def __init__(
-        self, reads: Reads, hub: Hub, req: falcon.Request, wish: Wish, section: ApiSection, holder: str = ""
+        self,
+        reads: Reads,
+        hub: Hub,
+        req: falcon.Request,
+        wish: Wish,
+        section: ApiSection,
+        answers: ByteRoom,
+        holder: str = "",
     ) -> None:
         self._reads, self._hub, self._req, self._wish, self._holder = reads, hub, req, wish, holder
+        self._answers = answers
         self._pace = StreamPace(section.sse_heartbeat_seconds, section.sse_retry_seconds)
         self._line = ClientSocket(req.env.get("gunicorn.socket"))
         self._watcher: Watcher | None = None
@@ -150,13 +159,16 @@ class FollowedSubmit:
         """Answer with the outcomes, if all come in time."""
         outcomes = self._outcomes(watcher, time.monotonic() + seconds)
         resp.set_header("Preference-Applied", f"wait={seconds}")
-        if outcomes is None:
+        if outcomes is None or not self._has_room(sum(map(len, outcomes.values()))):
             return
         resp.status = falcon.HTTP_200
         if (resp.data or b"").startswith(b"["):
             resp.data = b"[%s]" % b",".join(outcomes[task_id] for task_id in self._task_ids)
         else:
             resp.data = outcomes[self._task_ids[0]]
+
+    def _has_room(self, size_bytes: int) -> bool:
+        return size_bytes <= SMALL_BYTES or self._answers.has_room(self._holder, size_bytes)
 
     def _outcomes(self, watcher: Watcher, until: float) -> dict[str, bytes] | None:
         """Wait for all outcomes. None: it took too long, they are too large, or the server or the client ends."""
@@ -169,6 +181,7 @@ class FollowedSubmit:
                 if frame.position == ENDED:
                     outcomes[frame.task_id] = frame.data
                     size_bytes += len(frame.data)
+                    watcher.hold(len(frame.data))
             if watcher.behind:
                 self._hub.catch_up(watcher)
             if len(outcomes) == len(self._task_ids):

@@ -10,9 +10,11 @@ from collections.abc import Iterable, KeysView
 import gevent
 from gevent.event import Event as Wake
 
+from dtqs.api.http.byte_room import MOST_BYTES
 from dtqs.api.stream.frames import StreamFrame, final
 from dtqs.api.stream.reading import read_news
 from dtqs.api.stream.registry import TASKS_PER_TURN, Registry
+from dtqs.api.stream.unsent import Unsent
 from dtqs.api.stream.watcher import Watcher
 from dtqs.errors import StoreUnavailable
 from dtqs.event import TaskEvent
@@ -25,9 +27,10 @@ logger = logging.getLogger(__name__)
 class Hub:
     """Runs in greenlets of one process."""
 
-    def __init__(self, reads: Reads, reread_seconds: float) -> None:
+    def __init__(self, reads: Reads, reread_seconds: float, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes` bounds the bytes that all streams hold for their clients."""
         self._reads, self._reread_seconds = reads, reread_seconds
-        self._registry = Registry()
+        self._registry = Registry(Unsent(most_bytes))
         self._announced: set[str] = set()
         self._wake = Wake()
         self._greenlet: gevent.Greenlet | None = None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, KeysView
 
 from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.places import Places
+from dtqs.api.stream.unsent import Unsent
 from dtqs.api.stream.watcher import Watcher
 
 TASKS_PER_TURN = 200
@@ -12,7 +13,8 @@ TASKS_PER_TURN = 200
 class Registry:
     """All methods run in greenlets of one process and do not wait, so they need no lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsent: Unsent) -> None:
+        self._unsent = unsent
         self._by_task: dict[str, set[Watcher]] = {}
         self._all: set[Watcher] = set()
         self.places = Places()
@@ -34,6 +36,7 @@ class Registry:
     def add(self, watcher: Watcher) -> None:
         self._all.add(watcher)
         self.places.take(watcher)
+        watcher.unsent = self._unsent
         for task_id in watcher.positions:
             self._by_task.setdefault(task_id, set()).add(watcher)
 
@@ -41,6 +44,7 @@ class Registry:
         """Forget a stream and its tasks. Safe to call twice."""
         self._all.discard(watcher)
         self.places.free(watcher)
+        watcher.drop()
         for task_id in task_ids:
             self._unwatch(watcher, task_id)
 

@@ -140,13 +140,17 @@ class Stream:
         self._opening = opening
         self._sent = dict(seen)
         self._begun = self._over = False
+        watcher.cut = line.cut
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         self._line.allow_time()
-        return self._first_chunk() if not self._begun else self._next_chunk()
+        self._watcher.let_go()
+        chunk = self._first_chunk() if not self._begun else self._next_chunk()
+        self._watcher.hold(len(chunk))
+        return chunk
 
     def close(self) -> None:
         """Leave the hub. The server calls it however the stream ends. Safe to call twice."""
@@ -155,7 +159,8 @@ class Stream:
 
     def _first_chunk(self) -> bytes:
         self._begun = True
-        return retry(self._pace.retry_seconds) + self._opening + self._take()
+        opening, self._opening = self._opening, b""
+        return retry(self._pace.retry_seconds) + opening + self._take()
 
     def _next_chunk(self) -> bytes:
         watcher = self._watcher

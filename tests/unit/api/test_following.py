@@ -32,7 +32,7 @@ def test_a_followed_submit_keeps_no_body(wish: Wish) -> None:
     incoming = environ["wsgi.input"] = ArrivedBody(b"x" * 60_000)
     req, resp = falcon.Request(environ), falcon.Response()
     assert len(read_body(req, 1 << 20)) == 60_000
-    FollowedSubmit(NOTHING, NOTHING, req, wish, ApiSection()).answer(resp, ["t"], are_new=True)
+    FollowedSubmit(NOTHING, NOTHING, req, wish, ApiSection(), NOTHING).answer(resp, ["t"], are_new=True)
     assert incoming.getbuffer().nbytes == 0
 
 
@@ -40,7 +40,7 @@ def test_a_stream_that_follows_nothing_keeps_a_limit_for_its_client() -> None:
     connection = Limited()
     req, resp = falcon.Request(create_environ("/submit", method="POST")), falcon.Response()
     req.env["gunicorn.socket"] = connection
-    FollowedSubmit(NOTHING, NOTHING, req, Wish(None), ApiSection()).answer(resp, ["t"], are_new=True)
+    FollowedSubmit(NOTHING, NOTHING, req, Wish(None), ApiSection(), NOTHING).answer(resp, ["t"], are_new=True)
     assert connection.limits == [STALLED_SECONDS]
 
 

@@ -1,0 +1,60 @@
+"""Bounds the bytes of large answers that wait for their clients, in one process. A key with too many gets 503.
+
+An answer to a request that writes is never refused, since its effect has happened. Such a key may write no more.
+"""
+
+from collections.abc import Iterator
+
+import falcon
+
+from dtqs.api.http.body import ANSWER_PIECE_BYTES
+from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
+
+HOLDER = "dtqs.holder"
+"""The place of the API key's id in the WSGI environment. Answers for anybody are the same bytes for all clients."""
+
+
+class HeldAnswers:
+    """The middleware of falcon that counts large answers until they are sent."""
+
+    def __init__(self, room: ByteRoom) -> None:
+        self._room = room
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Raises AnswersFull, to which falcon answers."""
+        data = resp.data
+        if data is None or len(data) <= SMALL_BYTES:
+            return
+        key = req.env.get(HOLDER)
+        if key is None or req.method == "HEAD":
+            return
+        share = self._room.share(key)
+        if req.method == "GET":
+            share.cover(len(data))
+        else:
+            share.cover_anyway(len(data))
+        resp.data, resp.stream, resp.content_length = None, HeldAnswer(data, share), len(data)
+
+
+class HeldAnswer:
+    """An answer in pieces. `close` gives its room back."""
+
+    def __init__(self, whole: bytes, share: ByteShare) -> None:
+        self._whole, self._share, self._at = whole, share, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._whole[self._at : self._at + ANSWER_PIECE_BYTES]
+        if not piece:
+            raise StopIteration
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Give the room back. The server calls it however the answer ends. Safe to call twice."""
+        self._whole = b""
+        self._share.free()

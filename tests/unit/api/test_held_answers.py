@@ -1,0 +1,116 @@
+"""Large answers that wait for their clients: a key with too many gets no more, and an answer to a write is given."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import falcon
+import pytest
+from falcon.testing import StartResponseMock, create_environ
+
+from dtqs.api.files.downloads import Pieces
+from dtqs.api.http import problems
+from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES, ByteRoom
+from dtqs.api.http.held_answers import HOLDER, HeldAnswers
+from dtqs.errors import AnswersFull
+
+HALF = MOST_BYTES // 2
+LARGE = b"x" * (1 << 20)
+
+
+class Resource:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if key := req.get_header("Key"):
+            req.env[HOLDER] = key
+        resp.data = LARGE if req.path == "/large" else b"x" * SMALL_BYTES
+
+    on_post = on_get
+
+
+class Api:
+    """An application with large and small answers. It is asked as a server asks it."""
+
+    def __init__(self) -> None:
+        self.room = ByteRoom(1 << 20, AnswersFull)
+        self.app: Any = falcon.App(middleware=[HeldAnswers(self.room)])
+        problems.add_handlers(self.app)
+        for path in ("/large", "/small"):
+            self.app.add_route(path, Resource())
+
+    def ask(self, key: str, path: str = "/large", method: str = "GET") -> tuple[StartResponseMock, Iterable[bytes]]:
+        started = StartResponseMock()
+        return started, self.app(create_environ(path, method=method, headers={"Key": key}), started)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+def test_an_answer_holds_room_until_it_is_sent(api: Api) -> None:
+    started, body = api.ask("one")
+    assert started.status == "200 OK"
+    assert started.headers_dict["content-length"] == str(len(LARGE))
+    assert not api.room.has_room("one", HALF)
+    assert b"".join(body) == LARGE
+    body.close()  # type: ignore[attr-defined]
+    body.close()  # type: ignore[attr-defined]
+    assert api.room.has_room("one", HALF)
+
+
+def test_a_key_with_half_of_the_room_gets_503_and_others_are_served(api: Api) -> None:
+    held = [api.ask("greedy") for _ in range(HALF // len(LARGE))]
+    assert all(started.status == "200 OK" for started, _ in held)
+    refused, body = api.ask("greedy")
+    assert refused.status.startswith("503 ")
+    assert refused.headers_dict["retry-after"]
+    assert b"large answers" in b"".join(body)
+    assert api.ask("greedy", "/small")[0].status == "200 OK"
+    assert api.ask("modest")[0].status == "200 OK"
+    assert api.ask("")[0].status == "200 OK", "the dashboard's files are the same bytes for all"
+    held[0][1].close()  # type: ignore[attr-defined]
+    assert api.ask("greedy")[0].status == "200 OK"
+
+
+def test_an_answer_to_a_write_is_given_and_the_next_write_is_refused_before_its_effect(api: Api) -> None:
+    for _ in range(HALF // len(LARGE)):
+        api.ask("greedy")
+    api.room.require("greedy")
+    started, body = api.ask("greedy", method="POST")
+    assert started.status == "200 OK"
+    with pytest.raises(AnswersFull):
+        api.room.require("greedy")
+    api.room.require("modest")
+    body.close()  # type: ignore[attr-defined]
+    api.room.require("greedy")
+
+
+class Stored:
+    over_network = True
+    closed = False
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def read(self, size: int) -> bytes:
+        self.sizes.append(size)
+        return b"x" * size
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_download_without_room_has_small_pieces() -> None:
+    room = ByteRoom(1 << 20, AnswersFull)
+    stored: Any = Stored()
+    pieces = Pieces(stored, 3 << 20, room.share("one"))
+    next(pieces)
+    assert not room.has_room("one", HALF)
+    full = room.share("one")
+    full.cover(HALF - (1 << 20))
+    other = Pieces(stored, 3 << 20, room.share("one"))
+    next(other)
+    assert stored.sizes == [1 << 20, SMALL_BYTES]
+    for each in (pieces, other):
+        each.close()
+    full.free()
+    assert room.has_room("one", HALF)
