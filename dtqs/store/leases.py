@@ -13,7 +13,8 @@ from dtqs.scoreboard import Death
 from dtqs.settlement import Kind, Settlement, error_json
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database, Run
-from dtqs.store.driver.statements import array, text_array
+from dtqs.store.driver.statements import array, lived_since, text_array
+from dtqs.store.earlier import EarlierTry
 from dtqs.task import Claimed, Effect
 from dtqs.uuid7 import uuid7
 
@@ -105,23 +106,43 @@ class Leases:
 
     def give_back(self, lease_id: str, deadline: Deadline | None = None) -> list[LogRef]:
         """End a lease: all its tasks are pending again and no attempt is spent. Raises StoreUnavailable."""
-        return self.finish(lease_id, (), deadline)
+        earlier, settled = EarlierTry(), self._settled(lease_id, ())
+
+        def work(run: Run) -> list[Row]:
+            rows = run("finish", settled)
+            return earlier.note(rows) if rows else earlier.landed(run) or []
+
+        return self._database.transaction(work, deadline)
 
     def report(
-        self, lease_id: str, task_id: str, attempt: int, event: str, level: str, message: str, data: object
+        self,
+        lease_id: str,
+        task_id: str,
+        attempt: int,
+        event: str,
+        level: str,
+        message: str,
+        data: object,
+        after: int = 0,
     ) -> int:
-        """Write a running task's progress or log row. Returns its id. Raises LeaseLost, StoreUnavailable."""
-        parameters = {
+        """Write a running task's progress or log row. Returns its id. Raises LeaseLost, StoreUnavailable.
+
+        `after` is the id of the last such row under this lease.
+        """
+        parameters: dict[str, object] = {
             "lease_id": lease_id,
             "task_id": task_id,
             "event": event,
             "attempt": attempt,
             "level": level,
             "message": message,
+            "data": None if data is None else orjson.dumps(data).decode(),
         }
-        rows = self._database.run(
-            "report", parameters | {"data": None if data is None else orjson.dumps(data).decode()}
-        )
+        try:
+            rows = self._database.run_once("report", parameters)
+        except StoreUnavailable:
+            again = parameters | {"after": after, "since": lived_since([task_id])}
+            rows = self._database.transaction(lambda run: _report_again(run, again))
         if not rows:
             raise LeaseLost(lease_id)
         return int(rows[0][0])
@@ -170,9 +191,11 @@ class Leases:
             **self._retry.model_dump(include={"max_deaths", "max_losses", "base_seconds", "max_seconds"}),
         }
 
+        earlier = EarlierTry()
+
         def work(run: Run) -> list[Row] | None:
             marked = run("mark_dead", mark)
-            return run("take_back", take) if marked else None
+            return earlier.note(run("take_back", take)) if marked else earlier.landed(run)
 
         return self._database.transaction(work, deadline)
 
@@ -210,6 +233,17 @@ class Leases:
             "grace": self._grace,
             "files": orjson.dumps(files).decode() if files else _NO_FILES,
         }
+
+
+def _report_again(run: Run, parameters: dict[str, object]) -> list[Row]:
+    """Write a row, unless an earlier try has written it. Return no row if the lease is gone."""
+    if not run("report_lock", parameters):
+        return []
+    found = run("reported", parameters)
+    if not found:
+        return run("report", parameters)
+    run("wait_for_earlier")
+    return found
 
 
 def _completed(lease_id: str, settlements: Sequence[Settlement]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from dtqs.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database, Run
 from dtqs.store.driver.statements import array, sparse, text_array
+from dtqs.store.earlier import EarlierTry
 from dtqs.task import NewTask
 
 
@@ -94,10 +95,13 @@ class Tasks:
             "hours": key.hours,
         }
 
+        stored: list[Row] = []
+
         def work(run: Run) -> tuple[list[str], list[Row]]:
             run("expire_key", parameters)
             if run("insert_key", parameters):  # so no earlier try has stored the tasks
-                return ids, run("insert_tasks", _columns(tasks, self._grace))
+                stored[:] = run("insert_tasks", _columns(tasks, self._grace))
+                return ids, stored
             found = run("read_key", parameters)
             run("wait_for_earlier")
             if not found:  # it expired between the two statements
@@ -105,7 +109,8 @@ class Tasks:
             body_hash, first_ids = found[0]
             if body_hash != key.body_hash:
                 raise Conflict("this Idempotency-Key was used with another body")
-            return list(first_ids), []
+            # an earlier try of this call, whose reply was lost, has stored these tasks
+            return list(first_ids), stored if list(first_ids) == ids else []
 
         first, rows = self._database.transaction(work)
         return first, [_stored(row) for row in rows]
@@ -128,14 +133,16 @@ class Tasks:
 
         Raises StoreUnavailable.
         """
+        earlier = EarlierTry()
 
         def work(run: Run) -> list[Row]:
             # Only the locked tasks: one committed in between could be claimed and come back unseen.
             locked = [row[0] for row in run("cancel_lock", {"ids": array(task_ids)})]
-            if locked:
-                return run("cancel", {"ids": array(locked)})
-            run("wait_for_earlier")  # an earlier cancel may have ended them
-            return []
+            landed = earlier.landed(run) or []
+            done = run("cancel", {"ids": array(locked)}) if locked else []
+            if not locked:
+                run("wait_for_earlier")  # an earlier cancel may have ended them
+            return earlier.note([*landed, *done])
 
         return [
             Cancelled(task_id, outcome is not None, log_id)
@@ -170,12 +177,16 @@ class Tasks:
             "origin": origin,
         }
 
+        earlier: list[Row] = []
+
         def work(run: Run) -> tuple[list[Row], list[Row]]:
             inserted = run("insert_retry", parameters)
             if not inserted:
                 found = run("read_retry", parameters)
                 run("wait_for_earlier")
-                return [], found
+                # an earlier try of this call, whose reply was lost, has inserted it
+                return [row for row in earlier if found and row[0] == found[0][1]], found
+            earlier[:] = inserted
             kept = {row[0] for row in run("keep_named", parameters)}
             if gone := [problem for file_id, problem in needed.items() if file_id not in kept]:
                 raise Invalid(gone)

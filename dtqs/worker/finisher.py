@@ -14,7 +14,7 @@ from dtqs.settlement import Kind, Settlement, describe, error_json
 from dtqs.store import Store
 from dtqs.store.leases import FEW
 from dtqs.store.workers import ProcessTotals
-from dtqs.task import OUTCOMES
+from dtqs.task import OUTCOMES, Claimed
 from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
@@ -176,15 +176,18 @@ class Finisher:
         return rows, outcomes if sum(len(one.encode()) for one in outcomes) <= _CARRIED_BYTES else []
 
     def landed_part_locked(self) -> list[LogRef]:
-        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks.
+        """Return what became of a part whose lease is gone: its reply was lost, or others have settled the tasks."""
+        return self._landed_of(self._hold.earlier, self._hold.rest)
+
+    def _landed_of(self, settlements: Sequence[Settlement], rest: Sequence[Claimed]) -> list[LogRef]:
+        """Return what became of settlements whose lease is gone, and of its tasks that had not begun.
 
         Only spent attempts can tell. Without any, publish the hints of the tasks that were given back, and count
         nothing.
         """
-        hold = self._hold
-        spent = [one.task_id for one in hold.earlier if one.kind is not Kind.UNSPENT]
-        unspent = [one.task_id for one in hold.earlier if one.kind is Kind.UNSPENT]
-        given_back = [*unspent, *(task.task_id for task in hold.rest)]
+        spent = [one.task_id for one in settlements if one.kind is not Kind.UNSPENT]
+        unspent = [one.task_id for one in settlements if one.kind is Kind.UNSPENT]
+        given_back = [*unspent, *(task.task_id for task in rest)]
         if not spent:
             self.publish_hints(given_back)
             return []
@@ -199,8 +202,9 @@ class Finisher:
 
         Either an earlier finish was committed and its reply was lost, or another process has settled the tasks.
         """
-        rows = self._store.leases.landed(self._worker_id, [one.task_id for one in settled])
-        if not rows:
+        named = {one.task_id for one in settled}
+        rows = self._landed_of(settled, [task for task in self._hold.tasks if task.task_id not in named])
+        if not rows and any(one.kind is not Kind.UNSPENT for one in settled):
             self._totals.tally.add("losses|outcome_discarded")
             logger.warning(
                 "outcome discarded: another process has settled the tasks of this lease",

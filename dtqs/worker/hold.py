@@ -34,6 +34,8 @@ class Hold:
         self.running: Claimed | None = None
         self.reported = False
         """An attempt of this claim has written a log row."""
+        self.log_id = 0
+        """The last log row of an attempt of this claim, as far as its reply came."""
         self.cut = False
         """The tasks that had not begun were given back: they must not run."""
         self.began = self.attempt_began = 0.0
@@ -52,7 +54,7 @@ class Hold:
         with self.lock:
             self.lease_id, self.earlier_id = lease_id, None
             self.tasks, self.earlier, self.settled, self.running, self.cut = tasks, [], [], None, False
-            self.began, self._bytes, self.reported = time.monotonic(), 0, False
+            self.began, self._bytes, self.reported, self.log_id = time.monotonic(), 0, False, 0
 
     def start(self, task: Claimed) -> bool:
         """Note that the main thread starts a task. Return False if it must not: the task was or will be given back."""

@@ -63,7 +63,8 @@ class WorkerReporter:
                 if self._hold.lease_id is None:
                     raise LeaseLost("none")
                 self._hold.reported = True
-                log_id = self._write_locked(self._hold.lease_id, task_id, attempt, event, level, message, data)
+                row = task_id, attempt, event, level, message, data, self._hold.log_id
+                log_id = self._hold.log_id = self._write_locked(self._hold.lease_id, *row)
         except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
             return

@@ -98,3 +98,16 @@ def test_a_new_channel_leaves_no_queue_of_events_behind(url: str, monkeypatch: p
         soon(lambda: len(bound) == 3, "it hears events again after the broker deleted its queue")
     finally:
         one.stop(Deadline(5))
+
+
+def test_tasks_of_a_submit_whose_reply_was_lost_get_their_hints(world: World, link: ApiLink) -> None:
+    totals = ProcessTotals()
+    hinting = Hinting(link, world.store.backlog, totals, 3600.0)
+    tasks = [NewTask(uuid7(), "echo", True, "{}") for _ in range(3)]
+    tasks[0].delay_seconds = 3600.0
+    world.store.tasks.insert(tasks)
+    again = world.store.tasks.insert(tasks)
+    assert again == [], "a repetition stores nothing"
+    hinting.stored(tasks, again)
+    soon(lambda: totals.published == 2, "the tasks that are due have a hint")
+    assert totals.submitted == 3

@@ -377,6 +377,17 @@ MUTATIONS = [
         (" FOR KEY SHARE", ""),
         (" FOR KEY SHARE", " FOR KEY SHARE SKIP LOCKED"),
     ),
+    *_of("report_lock.sql", (" FOR UPDATE", ""), (" FOR UPDATE", " FOR KEY SHARE")),
+    *_of(
+        "reported.sql",
+        " AND log.at >= lease.started_at",
+        " AND log.id > %(after)s",
+        " AND log.event = %(event)s",
+        " AND log.attempt = %(attempt)s",
+        " AND log.level = %(level)s",
+        " AND log.message IS NOT DISTINCT FROM %(message)s::text",
+        " AND log.data::text IS NOT DISTINCT FROM %(data)s::json::text",
+    ),
     *_of("insert_tasks_again.sql", "ON CONFLICT (id) DO NOTHING "),
     *_of("submitted.part.sql", ("coalesce(due_at, now() + delay_seconds * interval '1 s')", "due_at")),
     *_of(

@@ -6,12 +6,15 @@ Nothing here delays or fails a submit: a keeper's relay publishes hints that wer
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import gevent
 from gevent import get_hub
 
 from dtqs.broker.api_link import ApiLink
 from dtqs.confirmed import Confirmed
+from dtqs.errors import StoreUnavailable
 from dtqs.store.backlog import Backlog
 from dtqs.store.tasks import Stored
 from dtqs.store.workers import ProcessTotals
@@ -46,10 +49,12 @@ class Hinting:
         self._timer: Any = None
 
     def stored(self, tasks: Sequence[NewTask], stored: Sequence[Stored]) -> None:
-        """Publish hints for the tasks that are due. `stored` is the result of their commit."""
-        self._totals.submitted += len(stored)
-        if stored:
-            self._count(tasks)
+        """Publish hints for the tasks that are due. `stored` is the result of their commit.
+
+        It lacks tasks that an earlier try stored, whose reply was lost.
+        """
+        self._totals.submitted += len(tasks)
+        self._count(tasks)
         by_id = {task.task_id: task for task in tasks}
         dues = [
             Due(row.task_id, (task := by_id[row.task_id]).task_type, task.light, task.priority, row.publish_at)
@@ -58,6 +63,14 @@ class Hinting:
         ]
         if dues:
             self.publish(dues)
+        if len(stored) < len(tasks):
+            gevent.spawn(self._publish_earlier, list(by_id.keys() - {row.task_id for row in stored}))
+
+    def _publish_earlier(self, task_ids: Sequence[str]) -> None:
+        """Publish hints for those of these tasks that are due. If this fails, the relay publishes them later."""
+        with suppress(StoreUnavailable):
+            if dues := self._backlog.due(task_ids):
+                self.publish(dues)
 
     def publish(self, dues: Sequence[Due]) -> None:
         """Publish a lone hint at once, and several after the reply. Hints within the following pause go together."""

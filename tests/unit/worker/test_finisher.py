@@ -247,3 +247,50 @@ def test_a_worker_reads_the_key_of_the_events_again_and_again(carries: bool, mon
     else:
         assert rows == [None] * 5
         parts.store.workers.event_key.assert_not_called()
+
+
+class Settled(Faulty):
+    """The lease is gone. `there` are the outcomes in the rows of the tasks."""
+
+    def __init__(self, *there: LogRef) -> None:
+        super().__init__()
+        self.there, self.asked = there, list[Sequence[str]]()
+        self.published = []
+
+    def finish(self, _: str, settled: Sequence[Settlement]) -> list[LogRef]:
+        return []
+
+    def landed(self, _: str, task_ids: Sequence[str]) -> list[LogRef]:
+        return [row for row in self.there if row[1] in task_ids]
+
+    def due(self, task_ids: Sequence[str]) -> list[Any]:
+        self.asked.append(task_ids)
+        return []
+
+
+A, B, C = (replace(TASK, task_id=task_id) for task_id in "abc")
+
+
+def finish_some(store: Settled) -> ProcessTotals:
+    """Complete A, give back B, and do not begin C."""
+    hold, finisher, totals = held(store, tasks=[A, B, C])
+    hold.settled = [Settlement("a", Kind.COMPLETED, "1"), Settlement("b", Kind.UNSPENT)]
+    assert finisher.finish()
+    return totals
+
+
+def test_a_finish_whose_reply_was_lost_gives_hints_to_the_tasks_that_it_gave_back() -> None:
+    store = Settled((None, "a", "completed"))
+    totals = finish_some(store)
+    assert store.published == [(None, "a", "completed"), (None, "b", "pending"), (None, "c", "pending")]
+    assert store.asked == [["b", "c"]]
+    assert (totals.completed, totals.given_back) == (1, 2)
+    assert "losses|outcome_discarded" not in totals.tally.values()
+
+
+def test_a_finish_that_others_have_settled_announces_nothing() -> None:
+    store = Settled()
+    totals = finish_some(store)
+    assert store.published == []
+    assert (totals.completed, totals.given_back) == (0, 0)
+    assert totals.tally.values()["losses|outcome_discarded"] == 1
