@@ -85,7 +85,7 @@ class Unsent:
             pass
 
     def _end_one(self) -> bool:
-        """End a stream, unless it holds all bytes alone: it would never get an outcome that is larger than the bound."""
+        """End a stream, unless it holds all bytes alone: it could never get an outcome larger than the bound."""
         most = max(self._by_key.values(), key=lambda held: held.size_bytes)
         ended = max(most.streams, key=_held_bytes)
         held_bytes = _held_bytes(ended)

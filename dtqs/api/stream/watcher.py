@@ -39,7 +39,8 @@ class Watcher:
 
     @property
     def has_room(self) -> bool:
-        return self.ready and not self.is_ended_for_room and len(self.queue) < QUEUE_LIMIT and self.queued_bytes < QUEUE_BYTES
+        is_served = self.ready and not self.is_ended_for_room
+        return is_served and len(self.queue) < QUEUE_LIMIT and self.queued_bytes < QUEUE_BYTES
 
     @property
     def is_low(self) -> bool:
