@@ -13,6 +13,8 @@ from dtqs.errors import StoreUnavailable
 from dtqs.store.driver.database import Database
 
 PROBE_SECONDS = 2.0
+FRESH_SECONDS = 0.5
+"""How long an answer of the database serves further callers."""
 
 
 class Healthz:
@@ -24,10 +26,10 @@ class Healthz:
 
 class Readyz:
     def __init__(self, database: Database, link: ApiLink, fitness: Fitness) -> None:
-        self._database, self._link, self._fitness = database, link, fitness
+        self._probe, self._link, self._fitness = SharedProbe(database, fitness), link, fitness
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
-        state = self._probe()
+        state = self._probe.state()
         # a broker that refuses the login needs an operator: accepted tasks would never reach a worker
         there = state == "connected" and self._link.state != "refused" and self._fitness.refusal is None
         since_seconds = round(time.monotonic() - self._link.since, 1)
@@ -45,16 +47,37 @@ class Readyz:
 
     on_head = on_get
 
-    def _probe(self) -> str:
+
+class SharedProbe:
+    """Asks the database for its state. All callers share one question, and its answer for a short time.
+
+    /readyz needs no key, so its callers must not cost a connection each.
+    """
+
+    def __init__(self, database: Database, fitness: Fitness) -> None:
+        self._database, self._fitness = database, fitness
+        self._running: gevent.Greenlet | None = None
+        self._state, self._fresh_until = "away", 0.0
+
+    def state(self) -> str:
         """Return the database's state within 2 s. Load balancers wait no longer; the pool's limits are longer."""
-        probe = gevent.spawn(self._ask)
+        if time.monotonic() < self._fresh_until:
+            return self._state
+        if self._running is None or self._running.ready():
+            self._running = gevent.spawn(self._ask)
         try:
-            return str(probe.get(timeout=PROBE_SECONDS))
+            return str(self._running.get(timeout=PROBE_SECONDS))
         except gevent.Timeout:
-            probe.kill(block=False)
             return "away"
 
     def _ask(self) -> str:
+        state = "away"
+        with gevent.Timeout(PROBE_SECONDS, False):
+            state = self._look()
+        self._state, self._fresh_until = state, time.monotonic() + FRESH_SECONDS
+        return state
+
+    def _look(self) -> str:
         """Ask the database. A read-only server, such as a standby, cannot accept tasks."""
         try:
             refusal, read_only = self._database.state(Deadline(PROBE_SECONDS))
