@@ -1,5 +1,6 @@
 """HTTP calls to the API. Safe requests are retried for some seconds; refusals become the client's errors."""
 
+import hashlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import orjson
 from dtqs import __version__
 from dtqs.bare_httpx import httpx
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
-from dtqs.client.errors import ApiRefusal, ApiUnavailable
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer
 from dtqs.client.urls import checked_url, is_local, shown_url, trust_for
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
@@ -129,19 +130,25 @@ class Calls:
         return Gathering(self.submit_text, self._retry_seconds + 2 * WRITE_SECONDS)
 
     def submit_and_wait(self, body: object, idempotency_key: str, seconds: int, read: Callable[[Any], T]) -> T:
-        """Submit, and wait for the outcome in the same request, without retries. Raises ApiRefusal, ApiUnavailable.
+        """Submit, and wait for the outcome in the same request. Raises ApiRefusal, ApiUnavailable.
 
+        Retries do not wait: that may have used up their time.
         `read` gets the task, or the answer of `submit` when the time is over or if the API cannot wait.
         """
         content, headers = _text(body), _headers(idempotency_key) | {"Prefer": f"wait={seconds}"}
-        return self._once(
-            lambda: read_json(
-                self._client.post(
-                    "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds)
-                ),
-                read,
+        try:
+            return self._once(
+                lambda: read_json(
+                    self._client.post(
+                        "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds)
+                    ),
+                    read,
+                )
             )
-        )
+        except ForeignAnswer:
+            raise  # another try would get the same answer
+        except ApiUnavailable:
+            return read(self.submit(body, idempotency_key))
 
     def open_submit(self, body: object, idempotency_key: str, seconds: float) -> httpx.Response | dict[str, Any]:
         """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
@@ -212,6 +219,8 @@ class Calls:
         while True:
             try:
                 return self._once(call)
+            except ForeignAnswer:
+                raise
             except ApiUnavailable:
                 if deadline.passed:
                     raise
@@ -259,6 +268,14 @@ def _text(body: object) -> bytes:
 def submit_key(given: str | None) -> str:
     """Return the caller's idempotency key, or a new one."""
     return f"dtqs-{uuid7()}" if given is None else given
+
+
+def part_key(key: str, start: int) -> str:
+    """Return the idempotency key of the array that begins at this task. A long key gives way to its hash."""
+    if start == 0 or len(key) > KEY_LIMIT:
+        return key
+    own = f"{key}-{start}"
+    return own if len(own) <= KEY_LIMIT else f"dtqs-{hashlib.sha256(own.encode()).hexdigest()}"
 
 
 def _headers(idempotency_key: str) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dtqs.client.answers import task_or_receipt
-from dtqs.client.calls import open_calls, submit_key
-from dtqs.client.errors import ApiRefusal, ApiUnavailable, TaskNotCompleted
+from dtqs.client.calls import open_calls, part_key, submit_key
+from dtqs.client.errors import ApiRefusal, TaskNotCompleted
 from dtqs.client.events import follow, wait_limit
 from dtqs.client.following import OneRequest, event_of
 from dtqs.client.ids import file_id_of, task_id_of
@@ -123,12 +123,9 @@ class Client:
         """
         body, key = Submission(task_type, payload or {}, **options).as_json(), submit_key(idempotency_key)
         deadline = wait_limit(wait_seconds)
-        try:
-            answer = self._calls.submit_and_wait(
-                body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt
-            )
-        except ApiUnavailable:
-            answer = self._calls.submit(body, key)  # the wait may have used up the time for retries
+        answer = self._calls.submit_and_wait(
+            body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt
+        )
         if isinstance(answer, Task):
             return answer
         for event in OneRequest(self._calls, body, key, answer).events(deadline, ignore):
@@ -165,7 +162,7 @@ class Client:
         key = submit_key(idempotency_key)
         answers: list[Any] = []
         for start in range(0, len(bodies), ARRAY_LIMIT):
-            answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], f"{key}-{start}" if start else key)
+            answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], part_key(key, start))
         return [Submitted.of(answer) for answer in answers]
 
     def task_types(self) -> list[str]:

@@ -57,9 +57,8 @@ class Parser:
 
     def _lines(self, chunk: bytes) -> list[str]:
         """Return the complete lines, which end with CR, LF or CRLF; keep the rest for the next chunk."""
-        if self._after_cr:
-            chunk = chunk.removeprefix(b"\n")
-            self._after_cr = not chunk and self._after_cr
+        if self._after_cr and chunk:
+            chunk, self._after_cr = chunk.removeprefix(b"\n"), False
         self._size += len(chunk)
         if self._size > MESSAGE_BYTES_LIMIT:
             raise ApiUnavailable(f"an event of the stream is above {MESSAGE_BYTES_LIMIT} bytes")

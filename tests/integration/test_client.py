@@ -259,6 +259,32 @@ def test_a_wait_ends_at_once_if_another_program_answers(
         list(client.logs("t", following=True))
 
 
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (302, b"")], ids=["a page", "a redirect"])
+def test_another_program_is_asked_once(server: Server, client: Client, answer: Answer) -> None:
+    server.answers = {"POST /submit": answer, "GET /tasks/t": answer}
+    calls: list[Callable[[], object]] = [
+        lambda: client.submit_and_wait("echo"),
+        lambda: client.submit("echo"),
+        lambda: client.task("t"),
+    ]
+    for number, call in enumerate(calls, 1):
+        with pytest.raises(ApiUnavailable, match=f"answered {answer[0]}"):
+            call()
+        assert len(server.seen) == number
+
+
+@pytest.mark.parametrize("length", [249, 250, 251, 255])
+def test_the_parts_of_a_long_array_have_keys_that_the_api_takes(server: Server, client: Client, length: int) -> None:
+    server.answers = {"POST /submit": accepted}
+    tasks = [Submission("echo", {"n": n}) for n in range(2001)]
+    for _ in range(2):
+        assert len(client.submit_many(tasks, idempotency_key="k" * length)) == 2001
+    keys = [headers["idempotency-key"] for _, _, headers in server.seen]
+    assert keys[:3] == keys[3:], "a repetition has the same keys"
+    assert len(set(keys)) == 3
+    assert all(len(key) <= 255 for key in keys)
+
+
 @pytest.mark.parametrize("answer", [(200, {"status": "UP"}), (200, ["a"]), (200, 5), (302, TASK), (204, b"")])
 def test_an_answer_of_another_program_is_an_error(server: Server, answer: Answer) -> None:
     paths = ("GET /tasks/t", "GET /tasks", "GET /tasks/t/logs", "GET /openapi.json", "POST /submit", "POST /files",

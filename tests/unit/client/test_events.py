@@ -33,6 +33,14 @@ def test_messages_are_read_in_pieces_of_any_size(ending: bytes, size: int) -> No
     assert parsed(*(text[i : i + size] for i in range(0, len(text), size))) == MESSAGES
 
 
+@pytest.mark.parametrize("text", [b"data: 1\r\n\ndata: 2\n\r\n", b"data: 1\n\r\ndata: 2\r\r\n"])
+def test_mixed_line_endings_are_read_however_the_bytes_are_cut(text: bytes) -> None:
+    messages = [ServerSentEvent("message", "1", ""), ServerSentEvent("message", "2", "")]
+    for first in range(len(text) + 1):
+        for second in range(first, len(text) + 1):
+            assert parsed(text[:first], text[first:second], text[second:]) == messages
+
+
 def test_a_message_is_delivered_as_soon_as_its_blank_line_arrives() -> None:
     parser = Parser()
     assert list(parser.feed(b"data: 1\r\n\r")) == [ServerSentEvent("message", "1", "")]

@@ -1,5 +1,6 @@
 """Gathered submits against an API that is a function: groups, refusals, and what a thread or a fork leaves behind."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from dtqs.client import ApiRefusal, ApiUnavailable, gathering
-from dtqs.client.gathering import Gathering, _Gathered
+from dtqs.client.gathered import Gathered
+from dtqs.client.gathering import Gathering
 from tests.support.helpers import eventually
 
 LIMIT_SECONDS = 20.0
@@ -40,7 +42,7 @@ class Api:
     def __init__(self, refusal: ApiRefusal) -> None:
         self.refusal = refusal
         self.bodies: list[Any] = []
-        self.members: list[_Gathered] = []
+        self.members: list[Gathered] = []
 
     def __call__(self, content: bytes, key: str) -> Any:
         body = json.loads(content)
@@ -52,7 +54,7 @@ class Api:
     def send(self, count: int) -> list[Any]:
         """Send a group. Return the answers of its members."""
         until = time.monotonic() + LIMIT_SECONDS
-        self.members = [_Gathered(str(number).encode(), until, None) for number in range(count)]
+        self.members = [Gathered(str(number).encode(), until, None) for number in range(count)]
         Gathering(self, LIMIT_SECONDS)._send(self.members)
         return [member.answer for member in self.members]
 
@@ -144,3 +146,58 @@ def test_a_thread_that_gives_up_does_not_leave_others_asleep(monkeypatch: pytest
         gates[1].set()
         assert [calls[n].result(timeout=10) for n in (0, 1, 3)] == [{"n": 0}, {"n": 1}, {"n": 3}]
     one.close()
+
+
+def test_a_task_of_asyncio_waits_no_longer_than_its_limit() -> None:
+    gate = threading.Event()
+    one = Gathering(lambda text, _: gate.wait(30) and json.loads(text), 0.3)
+
+    async def run() -> list[Any]:
+        calls = [*(one.submit_async({"n": n}) for n in range(5)), one.submit_async({"n": 9}, "k")]
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+
+    try:
+        found = asyncio.run(run())
+    finally:
+        gate.set()
+    assert [str(error) for error in found] == ["a submit was not answered within 0.3 s; submit less at once"] * 6
+    one.close()
+
+
+class Forbidden(ThreadPoolExecutor):
+    def submit(self, *_: object, **__: object) -> Any:
+        raise AssertionError("the threads of the loop are for others")
+
+
+def test_a_task_of_asyncio_takes_no_thread_of_its_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "WAITING_TASKS", 3)
+    gate = threading.Event()
+    one = Gathering(lambda text, _: gate.wait(30) and json.loads(text), LIMIT_SECONDS)
+
+    async def run() -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(Forbidden(1))
+        calls = [asyncio.ensure_future(one.submit_async({"n": n})) for n in range(20)]
+        calls += [asyncio.ensure_future(one.submit_async({"n": 20}, "k"))]
+        cancelled = asyncio.ensure_future(one.submit_async({"n": 21}))
+        while len(one._waiting) < 3:
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        gate.set()
+        return await asyncio.wait_for(asyncio.gather(*calls), 10)
+
+    assert asyncio.run(run()) == [{"n": n} for n in range(21)]
+    one.close()
+
+
+def test_tasks_of_asyncio_that_wait_for_room_hear_of_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "WAITING_TASKS", 0)
+    one = Gathering(lambda text, _: json.loads(text), LIMIT_SECONDS)
+
+    async def run() -> None:
+        call = asyncio.ensure_future(one.submit_async({"n": 1}))
+        await asyncio.sleep(0)
+        one.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await asyncio.wait_for(call, 10)
+
+    asyncio.run(run())
