@@ -80,16 +80,13 @@ class Pieces:
 
     def __init__(self, stored: StoredBytes, length: int, share: ByteShare) -> None:
         self._stored, self._left, self._share = stored, length, share
-        self._piece_bytes = min(_PIECE_BYTES, length)
-        try:
-            share.cover(self._piece_bytes)
-        except AnswersFull:
-            self._piece_bytes = SMALL_BYTES
+        self._piece_bytes = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        self._piece_bytes = self._piece_bytes or self._covered()
         size = min(self._piece_bytes, self._left)
         if size <= 0:
             raise StopIteration
@@ -101,6 +98,15 @@ class Pieces:
             raise OSError("the stored file is shorter than its row says")
         self._left -= len(piece)
         return piece
+
+    def _covered(self) -> int:
+        """Return the size of a piece, and hold room for it."""
+        size = min(_PIECE_BYTES, self._left)
+        try:
+            self._share.cover(size)
+        except AnswersFull:
+            return SMALL_BYTES
+        return size
 
     def close(self) -> None:
         """Close the file. The server calls it however the answer ends. Safe to call twice."""

@@ -36,7 +36,7 @@ class Registry:
     def add(self, watcher: Watcher) -> None:
         self._all.add(watcher)
         self.places.take(watcher)
-        watcher.unsent = self._unsent
+        watcher.enter(self._unsent)
         for task_id in watcher.positions:
             self._by_task.setdefault(task_id, set()).add(watcher)
 

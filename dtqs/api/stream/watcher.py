@@ -47,6 +47,12 @@ class Watcher:
         """Half of the queue is sent. One read serves many tasks, so a stream does not read after each frame."""
         return self.has_room and len(self.queue) <= QUEUE_LIMIT // 2 and self.queued_bytes <= QUEUE_BYTES // 2
 
+    def enter(self, unsent: Unsent) -> None:
+        """Count from now on in the bound of all streams."""
+        self.unsent = unsent
+        for frame in list(self.queue):
+            unsent.queued(self, frame)
+
     def put(self, frame: StreamFrame) -> None:
         if self.is_ended_for_room:
             return
