@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dtqs.api.http.byte_room import MOST_BYTES
+from dtqs.api.http.byte_room import MOST_BYTES, room_bytes
 from dtqs.resources import resource
 from tests.acceptance.hasty_api import CLIENT_SECONDS
 from tests.acceptance.hasty_worker import HEAD_SECONDS
@@ -300,4 +300,21 @@ def test_large_bodies_of_one_key_have_a_common_bound_and_another_key_is_served(s
     slow.pop().close()
     eventually(lambda: answer().status_code == 202, 20, "a client that leaves gives its room back")
     for each in announced + slow:
+        each.close()
+
+
+def test_large_answers_that_one_key_does_not_read_have_a_common_bound(system: Factory) -> None:
+    one = system({"api": {"max_body_bytes": BIG_BYTES}}, supervisor=False)
+    task_id = one.submit({"text": "x" * (BIG_BYTES - 1000)}, delay_seconds=600)
+    slow = [opened(one, f"GET /tasks/{task_id} HTTP/1.1\r\n") for _ in range(room_bytes(BIG_BYTES) // 2 // BIG_BYTES)]
+    for each in slow:
+        assert each.recv(12) == b"HTTP/1.1 200"
+    refused = one.client.get(f"/tasks/{task_id}")
+    assert refused.status_code == 503
+    assert "Retry-After" in refused.headers
+    assert "large answers" in refused.json()["detail"]
+    assert one.client.post("/submit", json={"task_type": "echo", "payload": {}}).status_code == 202
+    slow.pop().close()
+    eventually(lambda: one.client.get(f"/tasks/{task_id}").status_code == 200, 20, "a client that leaves frees its room")
+    for each in slow:
         each.close()
