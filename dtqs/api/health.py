@@ -65,10 +65,7 @@ class SharedProbe:
             return self._state
         if self._running is None or self._running.ready():
             self._running = gevent.spawn(self._ask)
-        try:
-            return str(self._running.get(timeout=PROBE_SECONDS))
-        except gevent.Timeout:
-            return "away"
+        return str(self._running.get())  # it ends by itself in time
 
     def _ask(self) -> str:
         state = "away"

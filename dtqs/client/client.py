@@ -123,9 +123,7 @@ class Client:
         """
         body, key = Submission(task_type, payload or {}, **options).as_json(), submit_key(idempotency_key)
         deadline = wait_limit(wait_seconds)
-        answer = self._calls.submit_and_wait(
-            body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt
-        )
+        answer = self._calls.submit_and_wait(body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt)
         if isinstance(answer, Task):
             return answer
         for event in OneRequest(self._calls, body, key, answer).events(deadline, ignore):

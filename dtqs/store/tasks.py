@@ -182,10 +182,7 @@ class Tasks:
         def work(run: Run) -> tuple[list[Row], list[Row]]:
             inserted = run("insert_retry", parameters)
             if not inserted:
-                found = run("read_retry", parameters)
-                run("wait_for_earlier")
-                # an earlier try of this call, whose reply was lost, has inserted it
-                return [row for row in earlier if found and row[0] == found[0][1]], found
+                return _found_retry(run, parameters, earlier)
             earlier[:] = inserted
             kept = {row[0] for row in run("keep_named", parameters)}
             if gone := [problem for file_id, problem in needed.items() if file_id not in kept]:
@@ -202,6 +199,13 @@ class Tasks:
         """Return the existing retry of a task, or None. Raises StoreUnavailable."""
         found = self._database.confirm("read_retry", {"retry_of": task_id})
         return NewRetry(found[0][1], False) if found and found[0][1] else None
+
+
+def _found_retry(run: Run, parameters: Mapping[str, object], inserted: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the retry that exists. If it is of an earlier try of this call, return what that `inserted`, too."""
+    found = run("read_retry", parameters)
+    run("wait_for_earlier")
+    return [row for row in inserted if found and row[0] == found[0][1]], found
 
 
 def _earlier_retry(task_id: str, found: Sequence[Row]) -> NewRetry:

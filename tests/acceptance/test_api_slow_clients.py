@@ -315,6 +315,8 @@ def test_large_answers_that_one_key_does_not_read_have_a_common_bound(system: Fa
     assert "large answers" in refused.json()["detail"]
     assert one.client.post("/submit", json={"task_type": "echo", "payload": {}}).status_code == 202
     slow.pop().close()
-    eventually(lambda: one.client.get(f"/tasks/{task_id}").status_code == 200, 20, "a client that leaves frees its room")
+    eventually(
+        lambda: one.client.get(f"/tasks/{task_id}").status_code == 200, 20, "a client that leaves frees its room"
+    )
     for each in slow:
         each.close()

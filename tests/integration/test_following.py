@@ -82,7 +82,10 @@ def test_a_task_that_ends_before_its_submit_is_answered_is_reported(
 def test_the_outcomes_of_an_array_come_in_its_order(world: World, hub: Hub) -> None:
     tasks = new(3)
     ids = [task.task_id for task in tasks]
-    followed, resp = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), tasks), accepted(ids)
+    followed, resp = (
+        SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), tasks),
+        accepted(ids),
+    )
     assert followed
     world.store.tasks.insert(tasks)
     run(world, hub, ids[::-1])
@@ -148,7 +151,9 @@ def test_an_outcome_that_its_event_carries_is_not_read(
 
 def test_an_outcome_without_room_is_read_later(world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     (task,) = new()
-    first, full = (SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), [task]) for _ in range(2))
+    first, full = (
+        SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS).begin(request(WAIT), [task]) for _ in range(2)
+    )
     world.store.tasks.insert([task])
     assert first
     assert first._watcher

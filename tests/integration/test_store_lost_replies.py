@@ -15,7 +15,7 @@ from dtqs.store.driver.database import Run
 from dtqs.store.tasks import IdempotencyKey
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
-from tests.support.fix_store import DIED, OpenStore, StoreOn, StrictDatabase, World, settled
+from tests.support.fix_store import DIED, OpenStore, StoreOn, StrictDatabase, World
 
 T = TypeVar("T")
 
@@ -88,9 +88,7 @@ def test_a_report_whose_reply_is_lost_is_written_once(world: World, losing: Losi
         (1, "log", "info", "x", {"a": 1}),
     ],
 )
-def test_a_row_that_differs_is_not_taken_for_the_lost_one(
-    world: World, losing: Losing, other: tuple[Any, ...]
-) -> None:
+def test_a_row_that_differs_is_not_taken_for_the_lost_one(world: World, losing: Losing, other: tuple[Any, ...]) -> None:
     (task,), worker = world.submit(), world.worker()
     lease = world.claim(worker, [task])
     known = world.store.leases.report(lease, task, *other)

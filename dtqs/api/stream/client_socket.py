@@ -46,7 +46,7 @@ class ClientSocket:
             self._watch = None
 
     def cut(self) -> None:
-        """End the connection, also while bytes are sent to it. That send then fails as if the client had left."""
+        """End the connection. A send to it fails then as if the client had left."""
         if self._connection is not None:
             # gevent wakes the sender of a socket that is shut down with an error of its own; the copy has no sender
             with suppress(OSError), self._connection.dup() as copy:

@@ -45,9 +45,7 @@ def test_callers_at_the_same_time_share_one_look(slow: Slow, probe: SharedProbe)
     assert slow.asked == 1
 
 
-def test_an_answer_is_used_again_for_a_moment(
-    slow: Slow, probe: SharedProbe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_is_used_again_for_a_moment(slow: Slow, probe: SharedProbe, monkeypatch: pytest.MonkeyPatch) -> None:
     slow.answers.set()
     now = 1000.0
     monkeypatch.setattr(health, "time", Mock(monotonic=lambda: now))
