@@ -112,7 +112,7 @@ def test_an_upload_over_the_limit_is_refused_and_leaves_no_file(system: Factory)
     assert one.client.post("/files", content=b"x" * 100_001).status_code == 413
     assert one.client.post("/files", content=chunks()).status_code == 413
     assert one.client.post("/files", files={"file": ("a", b"x" * 100_001)}).status_code == 413
-    assert one.client.post("/files", content=b"x" * 100_000).status_code == 201
+    assert one.client.post("/files", content=b"x" * 4_000_000).status_code == 201
     assert len(stored(one)) == 1
 
 
@@ -134,18 +134,24 @@ def test_an_upload_whose_client_goes_away_leaves_no_file(shared: System) -> None
 
 
 def test_uploads_beyond_the_room_of_a_process_are_refused_until_one_has_ended(system: Factory) -> None:
-    one = system({"files": {"max_upload_bytes": 100_000, "receiving_bytes": 150_000}}, supervisor=False)
-    head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: 100000\r\n\r\n"
+    one = system({"files": {"max_upload_bytes": 4_000_000, "receiving_bytes": 6_000_000}}, supervisor=False)
+    head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: 4000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2]))) as line:
         line.sendall(head.encode() + b"x" * 1000)
         eventually(lambda: stored(one), 10, "the upload has begun")
-        for content in (b"x" * 60_000, iter([b"x" * 60_000])):
+        assert one.client.post("/files", content=b"x" * 4_000_000).status_code == 201, (
+            "an announced length takes no room"
+        )
+        (begun,) = [path for path in stored(one) if path.stat().st_size < 4_000_000]
+        line.sendall(b"x" * 3_498_000)
+        eventually(lambda: begun.stat().st_size >= 3 << 20, 10, "three pieces have come")
+        for content in (b"x" * 3_000_000, iter([b"x" * 3_000_000])):
             refused = one.client.post("/files", content=content)
             assert (refused.status_code, "uploads are on their way" in refused.text) == (503, True)
             assert int(refused.headers["retry-after"]) > 0
-        assert one.client.post("/files", files={"file": ("a", b"x" * 60_000)}).status_code == 503
-        assert one.client.post("/files", content=b"x" * 50_000).status_code == 201
-        line.sendall(b"x" * 99_000)
+        assert one.client.post("/files", files={"file": ("a", b"x" * 3_000_000)}).status_code == 503
+        assert one.client.post("/files", content=b"x" * 2_000_000).status_code == 201
+        line.sendall(b"x" * 501_000)
         assert line.recv(12) == b"HTTP/1.1 201"
     assert one.client.post("/files", content=b"x" * 100_000).status_code == 201
 
