@@ -269,7 +269,7 @@ def test_streams_survive_an_outage_of_the_database(system: Factory, own_postgres
     assert eventually(lambda: one.client.get("/readyz").status_code == 200, 20)
     own_postgres.freeze()
     sentence = eventually(
-        lambda: (found := health.check("api", False, str(one.config_path)))[1] if not found[0] else "",
+        lambda: "" if (found := health.check("api", False, str(one.config_path)))[0] else found[1],
         10,
         "an answer from before is used for a moment",
     )
