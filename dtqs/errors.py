@@ -111,11 +111,7 @@ class AnswersFull(TransientError):
     """An API process holds as many bytes of large answers as it may. A retry may succeed."""
 
     def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
-        super().__init__(
-            f"this process holds at most {most_bytes} bytes of large answers that clients have not read yet, "
-            "and half of it for one API key; read answers faster, or ask for fewer at the same time"
-        )
+        super().__init__(f"at most {most_bytes} bytes of large answers wait for their clients, half of it for one key")
 
 
 class JailUnavailable(TransientError):
