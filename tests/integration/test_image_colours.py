@@ -63,12 +63,14 @@ def test_a_profile_is_kept_only_with_pixels_that_it_describes(run: Run) -> None:
     asked: tuple[dict[str, Any], ...] = (
         {"format": "png"},
         {"format": "jpeg", "brightness": 1.1},
+        {"format": "avif"},
         {"format": "webp"},
+        {"format": "avif", "subsampling": "4:4:4"},
         {"format": "png", "border": {"color": "#ff0000"}},
         {"format": "png", "colors": 8},
     )
     _, made = run(grey, *(each | {"keep_profile": True} for each in asked))
-    assert ["icc_profile" in picture.info for picture in made] == [True, True, False, False, False]
+    assert ["icc_profile" in picture.info for picture in made] == [True, True, True, False, False, False, False]
     colour = saved(Image.new("RGB", (40, 40), "#00ff00"), "png", icc_profile=cicp.profile((12, 13)))
     _, (made_grey,) = run(colour, {"format": "png", "grayscale": True, "keep_profile": True})
     assert "icc_profile" not in made_grey.info

@@ -57,6 +57,8 @@ class ImageFrame:
             return None
         if mode in ("RGB", "RGBA"):
             return None if output.grayscale else self._profile
+        if output.format == "avif" and output.subsampling:
+            return None  # then it has planes of colour
         becomes_rgb = needs_rgb(output) if mode == "CMYK" else draws(output) or output.colors is not None
         return self._profile if output.format in _HOLDERS.get(mode, ()) and not becomes_rgb else None
 
