@@ -183,7 +183,7 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "Host": (origin._name, "", ["a", ":", "[", "ａ"]),
     "Cookie": (lambda text: cookies.cookie(request(Cookie=text), "dtqs_session"), 'a="', ["\\a", ";", "=", '"']),
     "form": (
-        lambda text: list(uploads._form(request(Content_Type=f"multipart/form-data; {text}"), 1)),
+        lambda text: list(uploads._form(request(Content_Type=f"multipart/form-data; {text}"), iter(()), 1)),
         "",
         ['boundary="', 'a=";', '";', "\\"],
     ),

@@ -14,7 +14,7 @@ import falcon
 from dtqs.api.access.origin import OwnHosts, refuse_foreign
 from dtqs.api.access.sessions import Sessions
 from dtqs.api.access.throttle import Throttle, address_of
-from dtqs.api.http.held_answers import HOLDER
+from dtqs.api.http.body import HOLDER
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
 
 _REMEMBERED_LIMIT = 4096

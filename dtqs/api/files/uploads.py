@@ -4,6 +4,7 @@ It exists once it is complete and durable and has its row.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import falcon
@@ -75,14 +76,15 @@ class Uploads:
             if is_form:
                 return self._receive_form(req, limit_bytes, share)
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))
-            with self._space.new_upload() as pending:
-                _write(pending, pieces(req, limit_bytes), share)
+            with self._space.new_upload() as pending, closing(pieces(req, limit_bytes)) as body:
+                _write(pending, body, share)
                 return _commit(pending, safe_name(name), self._space.over_network)
 
     def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare) -> OutputFile:
         received: OutputFile | None = None
-        with self._space.new_upload() as pending:
-            for part in _form(req, limit_bytes + FORM_OVERHEAD_BYTES):
+        whole = pieces(req, limit_bytes + FORM_OVERHEAD_BYTES)
+        with self._space.new_upload() as pending, closing(whole):
+            for part in _form(req, whole, limit_bytes + FORM_OVERHEAD_BYTES):
                 name = _filename(part)
                 if received or not name:
                     raise Invalid(
@@ -98,9 +100,8 @@ class Uploads:
             return _commit(pending, received.name, self._space.over_network)
 
 
-def _form(req: falcon.Request, limit_bytes: int) -> Iterator[Any]:
-    """Yield a form's parts as they arrive. Raises HTTPBadRequest."""
-    body = pieces(req, limit_bytes)
+def _form(req: falcon.Request, body: Iterator[bytes], limit_bytes: int) -> Iterator[Any]:
+    """Yield the parts of a form with this body as they arrive. Raises HTTPBadRequest."""
     rest = bytearray()
 
     def read(size: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,8 @@ _PIECE_BYTES, _FIRST_BYTES, _STEP_BYTES = 1 << 20, 16 << 10, 64 << 10
 READ_BYTES = 32 << 10
 """Most bytes that are read from a connection at once. So no more of a body waits to be taken."""
 _FRAMING_BYTES, _FRAMING_TIMES = 2 * READ_BYTES, 3
-_SOCKET = "gunicorn.socket"
+HOLDER, _SOCKET = "dtqs.holder", "gunicorn.socket"
+"""Places in the WSGI environment: the id of the API key, and the connection. Requests of anybody have no holder."""
 
 
 class ArrivedBody(io.BytesIO):
@@ -40,20 +41,20 @@ def wait_for_client(environ: dict[str, Any], seconds: float | None) -> None:
 
 
 @contextmanager
-def endable(connection: Any) -> Iterator[None]:
+def endable(connection: Any, holder: str = "") -> Iterator[None]:
     """During the block others may end the reading from this connection, if connections become few.
 
-    It is for bodies that come without an API key, or after a refusal.
+    Without a holder it is the first to end: a body that comes without an API key, or after a refusal.
     """
     waits = getattr(connection, "waits", None)
     if waits is None:
         yield
         return
-    waits.rests[connection] = None
+    waits.body_begins(connection, holder)
     try:
         yield
     finally:
-        waits.rests.pop(connection, None)
+        waits.body_ends(connection, holder)
 
 
 def is_mostly_framing(wire_bytes: int, body_bytes: int) -> bool:
@@ -102,7 +103,8 @@ def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None
     if isinstance(incoming, ArrivedBody):
         cover(length or 0)
         return incoming.read()
-    body = _Incoming(req).read_covered(limit_bytes + 1 if length is None else length, cover)
+    with endable(req.env.get(_SOCKET), req.env.get(HOLDER, "")):
+        body = _Incoming(req).read_covered(limit_bytes + 1 if length is None else length, cover)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)
     if length is not None and len(body) < length:
@@ -110,14 +112,15 @@ def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None
     return body
 
 
-def pieces(req: falcon.Request, limit_bytes: int) -> Iterator[bytes]:
-    """Yield the body in pieces of at most 1 MiB. Raises the errors of read_body."""
+def pieces(req: falcon.Request, limit_bytes: int) -> Generator[bytes, None, None]:
+    """Yield the body in pieces of at most 1 MiB. The caller closes it. Raises the errors of read_body."""
     length, total, incoming = checked_length(req, limit_bytes), 0, _Incoming(req)
-    while piece := incoming.read(_PIECE_BYTES):
-        total += len(piece)
-        if total > limit_bytes:
-            raise _too_large(req, limit_bytes)
-        yield piece
+    with endable(req.env.get(_SOCKET), req.env.get(HOLDER, "")):
+        while piece := incoming.read(_PIECE_BYTES):
+            total += len(piece)
+            if total > limit_bytes:
+                raise _too_large(req, limit_bytes)
+            yield piece
     if length is not None and total < length:
         raise _cut_off(req)
 
@@ -188,6 +191,10 @@ def _too_large(req: falcon.Request, limit_bytes: int) -> falcon.HTTPContentTooLa
     return falcon.HTTPContentTooLarge(description=f"the body is longer than the allowed {limit_bytes} bytes")
 
 
-def _cut_off(req: falcon.Request) -> falcon.HTTPBadRequest:
+def _cut_off(req: falcon.Request) -> falcon.HTTPError:
     close_connection(req)
+    if getattr(req.env.get(_SOCKET), "is_cut", False):
+        return falcon.HTTPServiceUnavailable(
+            description="connections are few, and this body was slow to come: it was ended for others", retry_after=1
+        )
     return falcon.HTTPBadRequest(description="the body ended before its announced end")

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 
 import falcon
 
-from dtqs.api.http.body import ANSWER_PIECE_BYTES
+from dtqs.api.http.body import ANSWER_PIECE_BYTES, HOLDER
 from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
-
-HOLDER = "dtqs.holder"
-"""The place of the API key's id in the WSGI environment. Answers for anybody are the same bytes for all clients."""
 
 
 class HeldAnswers:
@@ -27,7 +24,7 @@ class HeldAnswers:
         data = resp.data
         if data is None or len(data) <= SMALL_BYTES:
             return
-        key = req.env.get(HOLDER)
+        key = req.env.get(HOLDER)  # answers for anybody are the same bytes for all clients
         if key is None or req.method == "HEAD":
             return
         share = self._room.share(key)

@@ -44,16 +44,17 @@ class HeadTimeout(ParseException):  # type: ignore[misc]
 class Connection:
     """A socket, as gunicorn uses it. Bytes that it reads during a wait for a request belong to a head."""
 
-    def __init__(self, peer: Any, head_seconds: float) -> None:
-        self._peer, self._head_seconds = peer, head_seconds
+    def __init__(self, peer: Any, head_seconds: float, waits: RequestWaits) -> None:
+        self._peer, self._head_seconds, self.waits = peer, head_seconds, waits
         self.plain: Callable[[bytes], bytes | None] | None = None
         """Serves a plain request at the start of the data, and returns the bytes behind it; None: it is not plain."""
-        sender = Sender(peer)
+        sender = Sender(peer, waits.sends)
         self.sendall, self.settimeout = sender.sendall, sender.settimeout
         self.answered = False
         """Set after the first wait for a request."""
         self.wait: Wait | None = None
-        self.waits: RequestWaits | None = None
+        self.is_cut = False
+        """Set when its reading was ended for others, since connections are few. Later bytes may still come."""
         self.has_begun = False
         """Set when a part of the next head has come."""
         self.head_bytes = 0

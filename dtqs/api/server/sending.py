@@ -8,6 +8,9 @@ import logging
 import time
 from typing import Any
 
+from gevent import monkey
+from gevent import socket as sockets
+
 from dtqs.api.http.body import SLOWEST_BYTES
 
 logger = logging.getLogger(__name__)
@@ -20,10 +23,11 @@ class Sender:
     byte, it would otherwise hold the memory of an answer without end.
     """
 
-    __slots__ = ("_left", "_peer", "_seconds")
+    __slots__ = ("_left", "_peer", "_seconds", "_sends")
 
-    def __init__(self, peer: Any) -> None:
-        self._peer = peer
+    def __init__(self, peer: Any, sends: "dict[Sender, float] | None" = None) -> None:
+        """`sends` gets the sends under way, each with the time since when its client has been without progress."""
+        self._peer, self._sends = peer, {} if sends is None else sends
         self._seconds: float | None = None
         self._left = 0.0
 
@@ -43,12 +47,25 @@ class Sender:
                 raise _too_slow("it takes less than 16 KiB a second")
             rest = rest[self._send(rest) :]
 
+    def end(self) -> None:
+        """End the connection during a send, which then fails as if the client had left."""
+        # gevent's shutdown would wake the send with an error of its own, which gunicorn logs with a traceback
+        raw = monkey.get_original("socket", "socket")(fileno=self._peer.fileno())
+        try:
+            raw.shutdown(sockets.SHUT_RDWR)
+        finally:
+            raw.detach()
+
     def _send(self, data: bytes | memoryview) -> int:
         began = time.monotonic()
+        # a client that drips is without progress for as long as it is behind
+        self._sends[self] = began if self._seconds is None else began - self._seconds + self._left
         try:
             sent: int = self._peer.send(data)
         except TimeoutError:
             raise _too_slow("it takes nothing") from None
+        finally:
+            self._sends.pop(self, None)
         if self._seconds is not None:
             self._left = min(self._seconds, self._left - (time.monotonic() - began) + sent / SLOWEST_BYTES)
         return sent

@@ -1,6 +1,7 @@
-"""The connections of an API process that wait for a request, and the end of some of them.
+"""The connections of an API process that wait for their clients, and the end of some of them.
 
-With almost all connections in use, each new one ends the one that has waited longest. Silent clients shut nobody out.
+With almost all connections in use, each new one ends another: the one that has waited longest for a request; or else a
+client that does not read its answer; or else the newest body of the API key with most. They shut nobody out.
 """
 
 import resource
@@ -12,10 +13,14 @@ from typing import Any, Protocol
 
 import gevent
 
+from dtqs.api.server.sending import Sender
+
 _FILES, _OTHER_FILES = 65_536, 100
 """Open files that are enough, and those of a process that are no connections of clients."""
 _SPARE_PART, _SPARE_MOST = 10, 200
 """The end of a connection takes a turn of the loop. This number of connections stays free for others."""
+_SLOW_SECONDS, _AGAIN_SECONDS = 1.0, 0.5
+"""A send without progress for this time may be ended for others, and the pause before another look if none may yet."""
 
 
 def raise_file_limit() -> None:
@@ -42,7 +47,7 @@ class WaitingConnection(Protocol):
 
 
 class RequestWaits:
-    """The waits for requests in one process, the longest first. `most` is the limit of open connections."""
+    """The waits for clients in one process, the longest first. `most` is the limit of open connections."""
 
     def __init__(self, seconds: Callable[[], float], most: int) -> None:
         self.seconds = seconds
@@ -53,27 +58,76 @@ class RequestWaits:
         """Connections that have sent a part of a head."""
         self.rests: dict[Any, None] = {}
         """Connections with a body that comes without an API key, or after a refusal (`endable` of body.py)."""
+        self.sends: dict[Sender, float] = {}
+        """Sends under way, each with the time since when its client has been without progress."""
+        self._bodies: dict[str, dict[Any, None]] = {}
+        """Connections with a body that comes with an API key, for each key."""
         self._ending: set[Wait] = set()
-        self._open, self._enough = 0, most - min(_SPARE_MOST, max(1, most // _SPARE_PART))
+        self._open, self._enough, self._most = 0, most - min(_SPARE_MOST, max(1, most // _SPARE_PART)), most
+        self._looks_again = False
 
     def opened(self) -> None:
-        """Count a new connection. If few are left, end the one that has waited longest for a request."""
+        """Count a new connection. If few are left, end another one."""
         self._open += 1
-        if self._open > self._enough:
-            self._end_longest()
+        if self._open > self._enough and not self._end_one():
+            self._look_later()
 
-    def _end_longest(self) -> None:
+    def body_begins(self, connection: Any, holder: str) -> None:
+        """Note that the body of a request comes, without an API key if `holder` is empty."""
+        bodies = self._bodies.setdefault(holder, {}) if holder else self.rests
+        bodies[connection] = None
+
+    def body_ends(self, connection: Any, holder: str) -> None:
+        bodies = self._bodies.get(holder, {}) if holder else self.rests
+        bodies.pop(connection, None)
+        if holder and not bodies:
+            self._bodies.pop(holder, None)
+
+    def _look_later(self) -> None:
+        """With no connection left, none is accepted, so no new one ends another."""
+        if self._open >= self._most and not self._looks_again:
+            self._looks_again = True
+            gevent.spawn_later(_AGAIN_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        if self._open >= self._most and not all(self._end_one() for _ in range(self._open - self._enough)):
+            self._look_later()
+
+    def _end_one(self) -> bool:
+        return self._end_longest() or self._end_slowest() or self._end_body()
+
+    def _end_longest(self) -> bool:
         longest = next(iter(self.silent), None)
         if longest is None and self.rests:
             rest = next(iter(self.rests))
             del self.rests[rest]
-            with suppress(OSError):
-                rest.shutdown(socket.SHUT_RD)  # its reading ends; an answer is still sent
-            return
+            _cut(rest)
+            return True
         longest = longest or next(iter(self.heads), None)
-        if longest is not None:
-            self.forget(longest)
-            self._end(longest)
+        if longest is None:
+            return False
+        self.forget(longest)
+        self._end(longest)
+        return True
+
+    def _end_slowest(self) -> bool:
+        """End the connection whose client has been without progress for longest."""
+        slowest = min(self.sends, key=self.sends.__getitem__, default=None)
+        if slowest is None or time.monotonic() - self.sends[slowest] < _SLOW_SECONDS:
+            return False
+        del self.sends[slowest]
+        with suppress(OSError):
+            slowest.end()
+        return True
+
+    def _end_body(self) -> bool:
+        """End the newest body of the API key with most. A key's only body is not ended."""
+        most = max(self._bodies.values(), key=len, default={})
+        if len(most) < 2:
+            return False
+        _cut(most.popitem()[0])
+        return True
 
     def closed(self) -> None:
         self._open -= 1
@@ -97,6 +151,13 @@ class RequestWaits:
         if wait in self._ending:
             self._ending.discard(wait)
             wait.greenlet.throw(wait)
+
+
+def _cut(connection: Any) -> None:
+    """End the reading of a body. An answer is still sent."""
+    connection.is_cut = True
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
 
 
 class Wait(gevent.Timeout):  # type: ignore[misc]

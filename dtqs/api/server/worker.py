@@ -66,10 +66,9 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         self._plain = PlainRequests(self.cfg)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        connection = gevent.getcurrent().connection = Connection(client, self.head_seconds)
+        connection = gevent.getcurrent().connection = Connection(client, self.head_seconds, self._waiting)
         if template := self._plain.template(connection, listener.getsockname(), addr):
             connection.plain = functools.partial(self._serve_plain, connection, template)
-        connection.waits = self._waiting
         self._waiting.opened()
         try:
             super().handle(listener, connection, addr)

@@ -10,7 +10,7 @@ from dtqs.api.access.auth import Auth
 from dtqs.api.access.origin import refuse_foreign
 from dtqs.api.access.sessions import Sessions
 from dtqs.api.http.answer import answer
-from dtqs.api.http.body import endable, read_body, require_json
+from dtqs.api.http.body import read_body, require_json
 from dtqs.api.http.query import refuse_parameters
 from dtqs.errors import Invalid, Problem
 
@@ -44,8 +44,7 @@ class SessionResource:
         refuse_parameters(req)
         refuse_foreign(req, is_browser=True)
         require_json(req)
-        with endable(req.env.get("gunicorn.socket")):
-            body = read_body(req, _BODY_LIMIT)
+        body = read_body(req, _BODY_LIMIT)
         key = self._auth.find(req, _secret(body))
         if key is None:
             raise falcon.HTTPForbidden(description="unknown or revoked API key")

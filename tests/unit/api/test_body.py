@@ -7,8 +7,9 @@ import falcon
 import pytest
 from falcon.testing import create_environ
 
-from dtqs.api.http.body import pieces, read_body
+from dtqs.api.http.body import HOLDER, pieces, read_body
 from dtqs.api.http.byte_room import ByteRoom
+from dtqs.api.server.waiting import RequestWaits
 from dtqs.errors import BodiesFull
 
 LIMIT = 4 << 20
@@ -52,9 +53,14 @@ class Stalled:
     """A body that stops after `come` bytes: the next read waits until `on_wait` raises."""
 
     body_bytes = 0
+    is_cut = False
 
     def __init__(self, come: int, on_wait: Callable[[], None]) -> None:
         self._left, self._on_wait = come, on_wait
+        self.waits = RequestWaits(lambda: 30.0, 100)
+
+    def shutdown(self, _: int) -> None:
+        pass
 
     def gettimeout(self) -> float:
         return 30.0
@@ -95,3 +101,19 @@ def test_a_body_that_grows_beyond_the_room_is_refused_while_it_comes() -> None:
     with pytest.raises(BodiesFull):
         read_body(falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body}), LIMIT, share.cover)
     assert share.held_bytes <= 1 << 20
+
+
+@pytest.mark.parametrize("read", [lambda req: read_body(req, LIMIT), lambda req: b"".join(pieces(req, LIMIT))])
+@pytest.mark.parametrize("key", ["", "greedy"])
+def test_a_body_may_be_ended_for_others_while_it_comes(read: Read, key: str) -> None:
+    def waits() -> None:
+        assert body.waits._end_one()
+        assert body.is_cut
+        raise OSError("its reading was ended")
+
+    environ = create_environ("/submit", method="POST", headers={"Content-Length": str(LIMIT)}) | {HOLDER: key}
+    body: Any = Stalled(100, waits)
+    body.waits.body_begins(Stalled(0, waits), "greedy")
+    with pytest.raises(falcon.HTTPServiceUnavailable):
+        read(falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body}))
+    assert not body.waits._end_one(), "the last body of the key stays, and this one is forgotten"

@@ -1,9 +1,9 @@
-"""The API's worker on real connections: unfinished heads, idle connections, and `Expect: 100-continue`."""
+"""The API's worker on real connections: unfinished heads, silent clients, and `Expect: 100-continue`."""
 
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -14,6 +14,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from dtqs.api.http.body import endable
+from dtqs.api.server import waiting
 from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
 from dtqs.api.server.waiting import RequestWaits, most_connections, raise_file_limit
 from dtqs.api.server.worker import ApiWorker
@@ -24,8 +25,11 @@ Connect = Callable[[bytes], Any]
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Read the body of a POST to /read; refuse every other request without reading its body."""
-    body = environ["wsgi.input"].read() if environ["PATH_INFO"] == "/read" else b""
+    """Read the body of a POST to /read, whose Host is its API key. Refuse other requests without reading their body."""
+    body = b""
+    if environ["PATH_INFO"] == "/read":
+        with endable(environ["gunicorn.socket"], environ["HTTP_HOST"]):
+            body = environ["wsgi.input"].read()
     answer = b"%s:%d" % (environ["PATH_INFO"].encode(), len(body))
     status = "200 OK" if environ["REQUEST_METHOD"] == "GET" or body else "401 Unauthorized"
     start_response(status, [("Content-Length", str(len(answer)))])
@@ -46,8 +50,17 @@ def worker() -> Iterator[ApiWorker]:
 
 @pytest.fixture
 def connect(worker: ApiWorker) -> Iterator[Connect]:
+    with serving(worker) as connected:
+        yield connected
+
+
+@contextmanager
+def serving(worker: ApiWorker, most: int | None = None) -> Iterator[Connect]:
+    """Serve as many connections at a time as gunicorn would."""
     made: list[Any] = []
-    server: Any = StreamServer(("127.0.0.1", 0), lambda client, address: worker.handle(server.socket, client, address))
+    server: Any = StreamServer(
+        ("127.0.0.1", 0), lambda client, address: worker.handle(server.socket, client, address), spawn=most or "default"
+    )
     server.start()
 
     def connected(begin: bytes) -> Any:
@@ -202,9 +215,61 @@ def rest_within(connection: Any, seconds: float) -> bytes | None:
     return None
 
 
-def test_a_request_that_is_served_is_not_ended_for_another_connection(worker: ApiWorker, connect: Connect) -> None:
+@pytest.fixture
+def connect_few(worker: ApiWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    """Serve FEW connections at a time, and end slow clients soon."""
+    monkeypatch.setattr(waiting, "_SLOW_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(waiting, "_AGAIN_SECONDS", SHORT_SECONDS / 10)
     worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
-    reading = [connect(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx") for _ in range(FEW)]
+    with serving(worker, FEW) as connected:
+        yield connected
+
+
+def test_clients_that_do_not_read_their_answers_shut_nobody_out(worker: ApiWorker, connect_few: Connect) -> None:
+    half = b"x" * (16 << 20)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer = [half, half] if environ["PATH_INFO"] == "/long" else [b"/a:0"]
+        start_response("200 OK", [("Content-Length", str(sum(map(len, answer))))])
+        return answer
+
+    worker.wsgi = application
+    deaf = [connect_few(GET.replace(b"/a", b"/long")) for _ in range(FEW)]
+    for _ in range(2 * FEW):
+        assert until(connect_few(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+        assert worker._waiting._open <= FEW
+    assert any(len(rest(one)) < 2 * len(half) for one in deaf)
+
+
+def read(key: bytes) -> bytes:
+    """Return a request with half of its body."""
+    return b"POST /read HTTP/1.1\r\nHost: " + key + b"\r\nContent-Length: 2\r\n\r\nx"
+
+
+def test_bodies_of_one_key_that_do_not_come_shut_nobody_out(worker: ApiWorker, connect_few: Connect) -> None:
+    missing = [connect_few(read(b"greedy")) for _ in range(FEW)]
+    for _ in range(2 * FEW):
+        assert until(connect_few(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+        assert worker._waiting._open <= FEW
+    ended = [one for one in missing if rest_within(one, SHORT_SECONDS) is not None]
+    assert ended
+
+
+def test_a_body_is_not_ended_for_others_while_another_key_has_more(worker: ApiWorker, connect_few: Connect) -> None:
+    greedy = [connect_few(read(b"greedy")) for _ in range(FEW - 2)]
+    modest = connect_few(read(b"modest"))
+    wait_while(lambda: sum(map(len, worker._waiting._bodies.values())) < FEW - 1)
+    for _ in range(3):
+        assert until(connect_few(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+    for one in (modest, greedy[0]):
+        one.sendall(b"y")
+        assert until(one, b"/read:2").startswith(b"HTTP/1.1 200 ")
+    assert rest_within(greedy[-1], SHORT_SECONDS) is not None, "the newest of the key with most ends"
+
+
+def test_the_only_body_of_a_key_is_not_ended_for_another_connection(worker: ApiWorker, connect: Connect) -> None:
+    worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
+    reading = [connect(read(b"key%d" % number)) for number in range(FEW)]
     wait_while(lambda: worker._waiting._open < FEW or worker._waiting.silent or worker._waiting.heads)
     until(connect(GET), b"/a:0")
     for one in reading:
@@ -231,6 +296,7 @@ def test_bodies_that_do_not_come_after_a_refusal_or_without_a_key_shut_nobody_ou
     wait_while(lambda: len(worker._waiting.rests) < FEW - 1)
     for _ in range(2 * FEW):
         assert until(connect(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
+        assert worker._waiting._open <= FEW
     ended = [one for one in missing if rest_within(one, SHORT_SECONDS) is not None]
     assert ended
 
@@ -357,7 +423,7 @@ class Endless:
 
 
 def test_a_body_that_keeps_coming_lets_others_run() -> None:
-    connection, ran = Connection(Endless(), LONG_SECONDS), list[bool]()
+    connection, ran = Connection(Endless(), LONG_SECONDS, RequestWaits(lambda: LONG_SECONDS, FEW)), list[bool]()
     gevent.spawn(ran.append, True)
     until = time.monotonic() + LONG_SECONDS
     while not ran and time.monotonic() < until:
