@@ -52,11 +52,11 @@ class RequestWaits:
     def __init__(self, seconds: Callable[[], float], most: int) -> None:
         self.seconds = seconds
         """Return the present time limit of an idle connection."""
-        self.silent: dict[Wait, None] = {}
-        """New connections, and idle ones: they have had an answer."""
-        self.heads: dict[Wait, None] = {}
+        self.silent: dict[Wait, float] = {}
+        """New connections, and idle ones, which have had an answer. Each list has the times when its waits began."""
+        self.heads: dict[Wait, float] = {}
         """Connections that have sent a part of a head."""
-        self.rests: dict[Any, None] = {}
+        self.rests: dict[Any, float] = {}
         """Connections with a body that comes without an API key, or after a refusal (`endable` of body.py)."""
         self.sends: dict[Sender, float] = {}
         """Sends under way, each with the time since when its client has been without progress."""
@@ -74,14 +74,18 @@ class RequestWaits:
 
     def body_begins(self, connection: Any, holder: str) -> None:
         """Note that the body of a request comes, without an API key if `holder` is empty."""
-        bodies = self._bodies.setdefault(holder, {}) if holder else self.rests
-        bodies[connection] = None
+        if holder:
+            self._bodies.setdefault(holder, {})[connection] = None
+        else:
+            self.rests[connection] = time.monotonic()
 
     def body_ends(self, connection: Any, holder: str) -> None:
-        bodies = self._bodies.get(holder, {}) if holder else self.rests
-        bodies.pop(connection, None)
-        if holder and not bodies:
-            self._bodies.pop(holder, None)
+        self.rests.pop(connection, None)
+        bodies = self._bodies.get(holder)
+        if bodies is not None:
+            bodies.pop(connection, None)
+            if not bodies:
+                del self._bodies[holder]
 
     def _look_later(self) -> None:
         """With no connection left, none is accepted, so no new one ends another."""
@@ -98,17 +102,19 @@ class RequestWaits:
         return self._end_longest() or self._end_slowest() or self._end_body()
 
     def _end_longest(self) -> bool:
-        longest = next(iter(self.silent), None)
-        if longest is None and self.rests:
-            rest = next(iter(self.rests))
-            del self.rests[rest]
-            _cut(rest)
-            return True
-        longest = longest or next(iter(self.heads), None)
+        """End the wait for a request, or for the rest of one, that began first."""
+        firsts: list[tuple[Any, float]] = [
+            next(iter(waits.items())) for waits in (self.silent, self.heads, self.rests) if waits
+        ]
+        longest, _ = min(firsts, key=lambda first: first[1], default=(None, 0.0))
         if longest is None:
             return False
-        self.forget(longest)
-        self._end(longest)
+        if isinstance(longest, Wait):
+            self.forget(longest)
+            self._end(longest)
+        else:
+            del self.rests[longest]
+            _cut(longest)
         return True
 
     def _end_slowest(self) -> bool:
@@ -175,7 +181,7 @@ class Wait(gevent.Timeout):  # type: ignore[misc]
         self._connection.wait = self
         if self._connection.has_begun:  # a part came behind the request before
             return self
-        self._waiting.silent[self] = None
+        self._waiting.silent[self] = time.monotonic()
         return super().__enter__()  # type: ignore[no-any-return]
 
     def __exit__(self, *raised: Any) -> Any:
@@ -197,14 +203,15 @@ class Wait(gevent.Timeout):  # type: ignore[misc]
             self.timer.close()
             self.seconds, self.timer = seconds, gevent.get_hub().loop.timer(seconds, priority=-1)
         self._connection.wait = self
-        self._waiting.silent[self] = None
+        self._waiting.silent[self] = time.monotonic()
         self.start()
 
     def left(self, head_seconds: float) -> float:
         """Return the time left for the rest of the head. The limit begins at the first call, after the first piece."""
         if self._until is None:
-            self._until = time.monotonic() + head_seconds
+            began = time.monotonic()
+            self._until = began + head_seconds
             self._waiting.forget(self)
-            self._waiting.heads[self] = None
+            self._waiting.heads[self] = began
             self.close()
         return self._until - time.monotonic()

@@ -209,6 +209,24 @@ def test_clients_that_only_wait_shut_nobody_out(worker: ApiWorker, connect: Conn
     assert len(ended) >= 2 * FEW
 
 
+@pytest.mark.parametrize("begin", [GET[:5], b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"])
+def test_an_idle_client_does_not_end_before_clients_that_have_waited_longer(
+    worker: ApiWorker, connect_few: Connect, begin: bytes
+) -> None:
+    def are_waiting(count: int) -> bool:
+        return len(worker._waiting.heads) + len(worker._waiting.rests) == count
+
+    waiting = [connect_few(begin) for _ in range(FEW - 2)]
+    wait_while(lambda: not are_waiting(FEW - 2))
+    kept = connect_few(GET)
+    until(kept, b"/a:0")
+    later = [connect_few(begin) for _ in range(FEW // 2)]
+    assert [rest_within(one, LONG_SECONDS) is not None for one in waiting[: FEW // 2]] == [True] * (FEW // 2)
+    kept.sendall(GET)
+    assert until(kept, b"/a:0").startswith(b"HTTP/1.1 200 ")
+    assert all(rest_within(one, SHORT_SECONDS / 10) is None for one in later)
+
+
 def rest_within(connection: Any, seconds: float) -> bytes | None:
     with gevent.Timeout(seconds, False):
         return rest(connection)
