@@ -182,7 +182,7 @@ def take_rest(body: Any, connection: Connection) -> bool:
             taken += len(piece)
             if taken >= _LINGER_BYTES or is_mostly_framing(connection.body_bytes - begin, taken):
                 return False
-        return True
+        return not connection.is_cut  # the rest of a body that was cut would be read as a head
     return False
 
 

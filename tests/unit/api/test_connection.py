@@ -15,7 +15,8 @@ from gunicorn.glogging import Logger
 
 from dtqs.api.http.body import endable
 from dtqs.api.server import waiting
-from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout
+from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout, take_rest
+from dtqs.api.server.plain import PendingBody
 from dtqs.api.server.waiting import RequestWaits, most_connections, raise_file_limit
 from dtqs.api.server.worker import ApiWorker
 
@@ -475,3 +476,24 @@ def test_a_body_with_a_length_is_read_whole(connect: Connect) -> None:
         assert until(connection, b"/refused:0").startswith(b"HTTP/1.1 401 ")
         connection.sendall(b"x" * 3_000_000 + (b"\r\n0\r\n\r\n" if b"chunked" in head else b"") + GET)
         assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_rest_of_a_body_whose_reading_was_ended_has_no_end() -> None:
+    """Else bytes that still come would be read as a request."""
+    waits = RequestWaits(lambda: LONG_SECONDS, FEW)
+
+    class Peer:
+        """Its connection is ended between two reads, so the next read finds the end of the bytes."""
+
+        def settimeout(self, _: float) -> None:
+            pass
+
+        def shutdown(self, _: int) -> None:
+            pass
+
+        def recv(self, _: int) -> bytes:
+            assert waits._end_one()
+            return b""
+
+    connection = Connection(Peer(), LONG_SECONDS, waits)
+    assert not take_rest(PendingBody(connection, b"", 4000), connection)
