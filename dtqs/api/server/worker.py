@@ -130,7 +130,10 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         if take_expectation(req) and is_unread(req):
             req.body = AwaitedBody(req, sock)
         try:
-            super().handle_request(listener_name, req, joining, addr)
+            # GeventWorker's own method returns as usual after a kill, as if the answer were complete
+            super(GeventWorker, self).handle_request(listener_name, req, joining, addr)
+        except gevent.GreenletExit:  # the process ends, and has waited long enough for this answer
+            raise StopIteration from None
         except StopIteration:  # the reply was the connection's last
             joining.flush()
             if is_unread(req):

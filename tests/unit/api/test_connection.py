@@ -320,8 +320,9 @@ def test_bodies_that_do_not_come_after_a_refusal_or_without_a_key_shut_nobody_ou
     assert ended
 
 
+@pytest.mark.parametrize("path", [b"/a", b"/tasks/0"])
 def test_an_answer_that_is_killed_at_the_end_of_the_process_gets_no_second_head(
-    worker: ApiWorker, connect: Connect
+    worker: ApiWorker, connect: Connect, path: bytes
 ) -> None:
     handled: list[Any] = []
 
@@ -331,10 +332,13 @@ def test_an_answer_that_is_killed_at_the_end_of_the_process_gets_no_second_head(
         return [b"x" * (32 << 20), b"x" * (32 << 20)]
 
     worker.wsgi = application
-    connection = connect(GET)
+    connection = connect(2 * GET.replace(b"/a", path))
     assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
     handled[0].kill(block=False)
+    began = time.monotonic()
     assert b"HTTP/1.1" not in rest(connection)
+    assert time.monotonic() - began < LONG_SECONDS / 2, "the connection ends at once"
+    assert len(handled) == 1
 
 
 @pytest.mark.parametrize(
