@@ -24,6 +24,16 @@ def is_among(task_id: str, first_id: bytes, count: int) -> bool:
     return 0 <= _number(task_id) - int.from_bytes(first_id, "big") < count
 
 
+def id_bytes(text: str) -> bytes:
+    """Return the 16 bytes of an id."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def id_text(value: bytes) -> str:
+    """Return the id of 16 bytes."""
+    return _text(int.from_bytes(value, "big"))
+
+
 def _number(task_id: str) -> int:
     return int(task_id.replace("-", ""), 16)
 

@@ -9,6 +9,7 @@ import pytest
 from dtqs.api.access.secret import api_secret
 from dtqs.api.access.tickets import Tickets
 from dtqs.store.reads import FAR_LIMIT, LOOK_LIMIT
+from dtqs.uuid7 import uuid7
 from tests.support.fix_api import NewKey, Reader, open_store
 from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
@@ -289,8 +290,8 @@ def test_a_ticket_opens_the_stream_of_its_tasks_only(shared: System) -> None:
 def test_a_forged_or_expired_ticket_is_refused(shared: System) -> None:
     answer = submitted(shared.client)
     ticket = answer["links"]["sse"].partition("&ticket=")[2]
-    expired = Tickets(api_secret(shared.config), -1).sign(str(answer["task_id"]))
-    forged = Tickets(b"guessed", 60).sign(str(answer["task_id"]))
+    expired = Tickets(api_secret(shared.config), -1).sign(uuid7(), str(answer["task_id"]))
+    forged = Tickets(b"guessed", 60).sign(uuid7(), str(answer["task_id"]))
     wrong = [
         expired,
         forged,

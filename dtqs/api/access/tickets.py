@@ -1,14 +1,30 @@
 """Tickets in the URLs of streams. Until it expires, a ticket lets its holder watch the tasks of one submit only."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import falcon
 
 from dtqs.api.access.signing import Signer, TokenExpired, TokenForged, TokenKind
-from dtqs.id_run import is_among
+from dtqs.id_run import id_bytes, id_text, is_among
 
-_TICKET = TokenKind(version=1, fields="16sH", person=b"", signature_bytes=16)
-"""First task id and number of ids. Every accepted task's answer holds a ticket, so its signature is short."""
+_TICKET = TokenKind(version=3, fields="16s16sH", person=b"dtqs ticket", signature_bytes=16)
+"""Key id, first task id and number of ids. Every accepted task's answer holds a ticket, so its signature is short."""
+_EARLIER_TICKET = TokenKind(version=1, fields="16sH", person=b"", signature_bytes=16)
+"""A ticket of earlier versions, without a key."""
+EARLIER_KEY = "00000000-0000-0000-0000-000000000001"
+"""All streams with tickets of earlier versions count together, so they cannot take the places of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A valid ticket: the key that submitted the tasks, and their ids, which follow one another."""
+
+    key_id: str
+    first_id: bytes
+    count: int
+
+    def covers(self, task_id: str) -> bool:
+        return is_among(task_id, self.first_id, self.count)
 
 
 class Tickets:
@@ -16,20 +32,25 @@ class Tickets:
 
     def __init__(self, key: bytes, valid_seconds: float) -> None:
         self._signer = Signer(key, _TICKET, valid_seconds)
+        self._earlier = Signer(key, _EARLIER_TICKET, valid_seconds)
 
-    def sign(self, first_id: str, count: int = 1) -> str:
-        """Return a ticket for `count` tasks whose ids follow one another from the first."""
-        return self._signer.sign(bytes.fromhex(first_id.replace("-", "")), count)[0]
+    def sign(self, key_id: str, first_id: str, count: int = 1) -> str:
+        """Return a ticket for `count` tasks of a key whose ids follow one another from the first."""
+        return self._signer.sign(id_bytes(key_id), id_bytes(first_id), count)[0]
 
-    def allowed(self, ticket: str, task_ids: Sequence[str]) -> list[str]:
-        """Return the ids that the ticket covers. Raises HTTPUnauthorized if it is forged or has expired."""
+    def open(self, ticket: str) -> Ticket:
+        """Return the content of a ticket. Raises HTTPUnauthorized if it is forged or has expired."""
         try:
-            _, first_id, count = self._signer.open(ticket)
+            try:
+                _, key_id, first_id, count = self._signer.open(ticket)
+                return Ticket(id_text(key_id), first_id, count)
+            except TokenForged:
+                _, first_id, count = self._earlier.open(ticket)
+                return Ticket(EARLIER_KEY, first_id, count)
         except TokenForged:
             raise _unauthorized("this API has not signed it") from None
         except TokenExpired:
             raise _unauthorized("it has expired") from None
-        return [task_id for task_id in task_ids if is_among(task_id, first_id, count)]
 
 
 def _unauthorized(reason: str) -> falcon.HTTPUnauthorized:

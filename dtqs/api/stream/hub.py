@@ -63,17 +63,13 @@ class Hub:
         self._registry.end_streams()
 
     def admits(self, holder: str, most: int) -> bool:
-        """Tell whether a stream of this API key or ticket may open. Above `most`, another one may end for it."""
+        """Tell whether a stream of this API key may open. Above `most`, another one may end for it."""
         return not self.closing and (self.count < most or self._registry.places.make_room(holder))
 
     def add(self, watcher: Watcher) -> None:
         self._registry.add(watcher)
         if self.closing:
             watcher.leave()
-
-    def pass_to(self, watcher: Watcher, holder: str) -> None:
-        """Count a stream for this API key from now on."""
-        self._registry.places.pass_to(watcher, holder)
 
     def remove(self, watcher: Watcher, task_ids: Iterable[str]) -> None:
         """Forget a stream and its tasks. Safe to call twice."""

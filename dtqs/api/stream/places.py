@@ -1,6 +1,6 @@
 """The places for streams of one process. If all are taken, the holder of most of them gives one to a holder of fewer.
 
-A holder is an API key. A ticket holds its stream only until its task, and so the key, is read. A stream that ends early
+A holder is an API key, also of a stream by ticket: a ticket names the key of its tasks. A stream that ends early
 resumes where it was, so nothing is lost by it.
 """
 
@@ -23,13 +23,6 @@ class Places:
             held.pop(watcher, None)
             if not held:
                 del self._held[watcher.holder]
-
-    def pass_to(self, watcher: Watcher, holder: str) -> None:
-        """Count a stream for another holder: a ticket's stream belongs to the key of its task."""
-        if watcher in self._held.get(watcher.holder, ()):
-            self.free(watcher)
-            watcher.holder = holder
-            self.take(watcher)
 
     def make_room(self, holder: str) -> bool:
         """End the newest stream of the holder of most places. Return False if `holder` would have as many."""

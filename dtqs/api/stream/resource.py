@@ -24,7 +24,6 @@ from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
 from dtqs.store.reads import Reads
-from dtqs.task import TaskRecord
 
 TASKS_LIMIT = 100
 _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
@@ -45,12 +44,11 @@ class Sse:
         task_ids = list(dict.fromkeys(map(checked_id, named)))
         seen = decode_position(req.get_header("Last-Event-ID") or query.first("last_event_id"), task_ids)
         try:
-            ticket = query.first("ticket")
-            owner, holder = self._permit(req, ticket, task_ids)
+            owner, holder = self._permit(req, query.first("ticket"), task_ids)
             if all(seen.get(task_id) == ENDED for task_id in task_ids):
                 resp.status = falcon.HTTP_204
                 return
-            resp.stream = self._open(req, task_ids, seen, owner, holder, by_ticket=holder == ticket)
+            resp.stream = self._open(req, task_ids, seen, owner, holder)
         except StoreUnavailable:
             # an EventSource reconnects after an end, but not after an error
             resp.stream = [retry(self._section.sse_retry_seconds)]
@@ -60,7 +58,7 @@ class Sse:
         close_connection(req)
 
     def _permit(self, req: falcon.Request, ticket: str, task_ids: list[str]) -> tuple[str | None, str]:
-        """Return the owner of the tasks to show, None for any, and the holder of the stream.
+        """Return the owner of the tasks to show, None for any, and the key for which the stream counts.
 
         A ticket permits its own tasks, without a key.
 
@@ -69,19 +67,14 @@ class Sse:
         if not ticket or not self._auth.enabled:
             caller = self._auth.require(req, "read")
             return caller.owner, caller.name_space
-        allowed = self._tickets.allowed(ticket, task_ids)
-        if len(allowed) < len(task_ids):
-            raise NotFound("task", next(task_id for task_id in task_ids if task_id not in allowed))
-        return None, ticket
+        opened = self._tickets.open(ticket)
+        for task_id in task_ids:
+            if not opened.covers(task_id):
+                raise NotFound("task", task_id)
+        return None, opened.key_id
 
     def _open(
-        self,
-        req: falcon.Request,
-        task_ids: list[str],
-        seen: dict[str, int],
-        owner: str | None,
-        holder: str,
-        by_ticket: bool,
+        self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None, holder: str
     ) -> Iterator[bytes]:
         if not self._hub.admits(holder, self._section.max_streams):
             return iter([retry(self._section.sse_retry_seconds)])
@@ -97,22 +90,13 @@ class Sse:
         )
         self._hub.add(watcher)
         try:
-            tasks = self._look(task_ids, owner)
-            if by_ticket:
-                self._hub.pass_to(watcher, self._key_of(tasks) or holder)
-            begin(self._reads, self._hub, watcher, seen, task_ids, tasks)
+            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner))
         except BaseException:
             stream.close()
             raise
         self._hub.ready(watcher)
         line.watch(watcher.leave)
         return stream
-
-    def _key_of(self, tasks: Sequence[TaskNow]) -> str | None:
-        """Return the API key of tasks that one ticket covers, so all are of one key. Raises StoreUnavailable."""
-        records = [task for task in tasks[:1] if isinstance(task, TaskRecord)]
-        records = records or self._reads.tasks([task.task_id for task in tasks[:1]])
-        return next((task.submitted_by for task in records), None)
 
     def _look(self, task_ids: list[str], owner: str | None) -> Sequence[TaskNow]:
         """Return the tasks. Most streams follow one, and share its read. Raises StoreUnavailable."""

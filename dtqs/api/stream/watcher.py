@@ -19,7 +19,7 @@ QUEUE_BYTES = 8 << 20
 class Watcher:
     """One stream. `positions` maps each task without its final event to the last log id in the queue.
 
-    `holder` names its API key or ticket.
+    `holder` names its API key.
     """
 
     def __init__(self, positions: dict[str, int], holder: str = "") -> None:

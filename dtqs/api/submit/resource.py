@@ -75,7 +75,7 @@ class Submit:
                     ids, statuses = [tasks[0].task_id], None
                 else:
                     ids, statuses = self._store(tasks, key)
-            answer = self._links.accepted(ids, statuses)
+            answer = self._links.accepted(ids, caller.name_space, statuses)
             resp.status = falcon.HTTP_202
             resp.content_type = falcon.MEDIA_JSON
             resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))

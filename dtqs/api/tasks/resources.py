@@ -148,7 +148,7 @@ class Retry:
             {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
         )
         resp.set_header("Location", self._links.task(new.task_id))
-        answer(resp, self._links.accepted([new.task_id], statuses)[0], falcon.HTTP_202)
+        answer(resp, self._links.accepted([new.task_id], caller.name_space, statuses)[0], falcon.HTTP_202)
 
     def _retry(self, task: TaskRecord, caller: Caller) -> NewRetry:
         """Retry within the limits and ceilings of a new submit, unless an earlier call has submitted the new task.

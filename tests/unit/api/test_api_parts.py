@@ -5,7 +5,8 @@ import time
 import falcon
 import pytest
 
-from dtqs.api.access.tickets import Tickets
+from dtqs.api.access.signing import Signer
+from dtqs.api.access.tickets import _EARLIER_TICKET, EARLIER_KEY, Tickets
 from dtqs.api.http.names import disposition, name_of, safe_name
 from dtqs.api.stream.opening import history_start
 from dtqs.api.submit.envelope import parse
@@ -34,32 +35,45 @@ def test_ids_of_one_submit_are_consecutive_and_remain_uuids_of_version_7() -> No
 
 
 def test_a_ticket_is_valid_for_its_ids_and_its_time_only() -> None:
-    tickets, ids = Tickets(KEY, 60), new_ids(3)
-    ticket = tickets.sign(ids[0], 3)
-    assert tickets.allowed(ticket, [*ids, uuid7()]) == ids
+    tickets, ids, key_id = Tickets(KEY, 60), new_ids(3), uuid7()
+    ticket = tickets.sign(key_id, ids[0], 3)
+    assert [each for each in [*ids, uuid7()] if tickets.open(ticket).covers(each)] == ids
+    assert tickets.open(ticket).key_id == key_id
     with pytest.raises(falcon.HTTPUnauthorized):
-        Tickets(b"other", 60).allowed(ticket, ids)
-    late = Tickets(KEY, -(time.time() - int(time.time())) - 1).sign(ids[0], 3)
+        Tickets(b"other", 60).open(ticket)
+    late = Tickets(KEY, -(time.time() - int(time.time())) - 1).sign(key_id, ids[0], 3)
     with pytest.raises(falcon.HTTPUnauthorized):
-        tickets.allowed(late, ids)
+        tickets.open(late)
+
+
+def test_a_ticket_of_an_earlier_version_is_valid_and_names_no_key() -> None:
+    ids = new_ids(3)
+    ticket, _ = Signer(KEY, _EARLIER_TICKET, 60).sign(first_bytes(ids[0]), 2)
+    opened = Tickets(KEY, 60).open(ticket)
+    assert [each for each in ids if opened.covers(each)] == ids[:2]
+    assert opened.key_id == EARLIER_KEY
+    late, _ = Signer(KEY, _EARLIER_TICKET, -60).sign(first_bytes(ids[0]), 2)
+    with pytest.raises(falcon.HTTPUnauthorized):
+        Tickets(KEY, 60).open(late)
 
 
 def test_every_changed_character_of_a_ticket_is_detected() -> None:
     tickets, ids = Tickets(KEY, 60), new_ids(1)
-    ticket = tickets.sign(ids[0])
+    ticket = tickets.sign(uuid7(), ids[0])
     for at, character in enumerate(ticket):
         changed = ticket[:at] + ("A" if character != "A" else "B") + ticket[at + 1 :]
         with pytest.raises(falcon.HTTPUnauthorized):
-            tickets.allowed(changed, ids)
+            tickets.open(changed)
 
 
 def test_ids_that_are_not_consecutive_get_a_ticket_each() -> None:
     tickets, ids = Tickets(KEY, 60), [uuid7(), uuid7()]
-    for answer, task_id in zip(Links("https://example.org/", tickets).accepted(ids), ids, strict=True):
+    for answer, task_id in zip(Links("https://example.org/", tickets).accepted(ids, uuid7()), ids, strict=True):
         links = answer["links"]
         assert isinstance(links, dict)
         assert links["self"] == f"https://example.org/tasks/{task_id}"
-        assert tickets.allowed(links["sse"].partition("ticket=")[2], ids) == [task_id]
+        ticket = tickets.open(links["sse"].partition("ticket=")[2])
+        assert [each for each in ids if ticket.covers(each)] == [task_id]
 
 
 @pytest.mark.parametrize(

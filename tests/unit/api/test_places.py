@@ -1,9 +1,21 @@
 """The places for streams: one key cannot take them all."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlencode
 
+import falcon
+from falcon.testing import create_environ
+
+from dtqs.api.access.tickets import Tickets
 from dtqs.api.stream.hub import Hub
+from dtqs.api.stream.resource import Sse, Stream
 from dtqs.api.stream.watcher import Watcher
+from dtqs.config import ApiSection
+from dtqs.store.reads import TaskState
+from dtqs.task import Status
+from dtqs.uuid7 import uuid7
 
 MOST = 6
 NOTHING = cast(Any, None)
@@ -40,21 +52,39 @@ def test_a_key_that_holds_all_places_gives_up_its_newest_for_another_key() -> No
     assert hub.count == MOST
 
 
+class Tasks:
+    """Reads of tasks that all are pending and new."""
+
+    def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
+        return [TaskState(task_id, Status.PENDING, 0, None) for task_id in task_ids]
+
+
 def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:
-    hub = Hub(NOTHING, 3600)
-    greedy: list[Watcher] = []
-    for number in range(MOST):
-        (stream,) = opened(hub, f"ticket {number}", 1)
-        hub.pass_to(stream, "greedy")
-        greedy.append(stream)
-    assert not hub.admits("greedy", MOST)
-    assert len(opened(hub, "ada", 1)) == 1, "with tickets as holders, each had one stream, and nobody had most"
-    left = end_leaving(hub, greedy)
-    assert len(left) == MOST - 1
-    gone = next(stream for stream in greedy if stream not in left)
-    hub.pass_to(gone, "bob")
-    hub.remove(gone, list(gone.positions))
-    assert hub.count == MOST, "a stream that has left is not counted again"
+    hub, tickets, reads = Hub(NOTHING, 3600), Tickets(b"k" * 32, 60), cast(Any, Tasks())
+    auth = cast(Any, SimpleNamespace(enabled=True))
+    resource = Sse(auth, tickets, reads, hub, ApiSection(max_streams=MOST), 60)
+
+    def by_ticket(key_id: str) -> Any:
+        """Open a stream by a ticket of its own. Return the answer's body."""
+        task_id, resp = uuid7(), falcon.Response()
+        query = {"task_id": task_id, "ticket": tickets.sign(key_id, task_id)}
+        resource.on_get(falcon.Request(create_environ("/sse", query_string=urlencode(query))), resp)
+        return resp.stream
+
+    def open_streams(streams: list[Stream]) -> list[Stream]:
+        """Return the streams that go on. The others take their leave."""
+        for stream in streams:
+            if stream._watcher.leaving:
+                stream.close()
+        return [stream for stream in streams if not stream._watcher.leaving]
+
+    greedy, ada = uuid7(), uuid7()
+    held = [by_ticket(greedy) for _ in range(MOST)]
+    assert [type(stream) for stream in held] == [Stream] * MOST
+    assert not isinstance(by_ticket(greedy), Stream), "a further one is refused, and displaces no other"
+    assert len(open_streams(held)) == MOST
+    assert isinstance(by_ticket(ada), Stream)
+    assert len(open_streams(held)) == MOST - 1, "with tickets as holders, each had one stream, and nobody had most"
 
 
 def test_keys_share_the_places_and_take_no_more_from_one_another() -> None:

@@ -6,19 +6,24 @@ import pytest
 
 from dtqs.api.access.sessions import _SESSION
 from dtqs.api.access.signing import Signer, TokenExpired, TokenForged
-from dtqs.api.access.tickets import _TICKET
+from dtqs.api.access.tickets import _EARLIER_TICKET, _TICKET
 
 KEY = b"k" * 32
 FIRST = bytes.fromhex("019a8b6c2f5e7c319d1f0e6a5b7c8d90")
 TOKENS = {
-    "ticket": (_TICKET, (FIRST, 3), "AQAAAABxP7M8AZqLbC9efDGdHw5qW3yNkAADTUuSc84wIkvZlBfPUTNa9A"),
+    "earlier ticket": (_EARLIER_TICKET, (FIRST, 3), "AQAAAABxP7M8AZqLbC9efDGdHw5qW3yNkAADTUuSc84wIkvZlBfPUTNa9A"),
+    "ticket": (
+        _TICKET,
+        (bytes(range(16)), FIRST, 3),
+        "AwAAAABxP7M8AAECAwQFBgcICQoLDA0ODwGai2wvXnwxnR8Oalt8jZAAAz6-4-aCnTGRqKDfnv816Q0",
+    ),
     "session": (
         _SESSION,
         (FIRST, bytes(range(16))),
         "AgAAAABxP7M8AZqLbC9efDGdHw5qW3yNkAABAgMEBQYHCAkKCwwNDg9kj245waqC05SPtzYSoIogvUJjowsuyvPh1PkU_wakbw",
     ),
 }
-"""Signed before both kinds had one signer. Valid until 1,900,000,060."""
+"""Signed by earlier versions, and by this one. Valid until 1,900,000,060."""
 
 
 @pytest.fixture
