@@ -1,11 +1,9 @@
 """HTTP calls to the API. Safe requests are retried for some seconds; refusals become the client's errors."""
 
-import hashlib
 import json
 import math
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,12 +15,12 @@ import orjson
 from dtqs import __version__
 from dtqs.bare_httpx import httpx
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
-from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer
+from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer, WaitOver
+from dtqs.client.submit_keys import submit_headers
 from dtqs.client.urls import checked_url, is_local, shown_url, trust_for
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
-from dtqs.errors import ConfigError, RequestError
-from dtqs.uuid7 import uuid7
+from dtqs.errors import ConfigError
 
 if TYPE_CHECKING:
     from dtqs.client.gathering import Gathering
@@ -36,11 +34,10 @@ PROBE_SECONDS = 3.0
 PIECE_SECONDS = 60.0
 """Longest silence within a file or a stream."""
 CONNECT_SECONDS = 5.0
+LEAST_SECONDS, GRACE_SECONDS = 0.1, 1.0
+"""Time limit of a try at the end of a wait, and the time for an answer that the API gives at that end."""
 AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
 """The pause before the first retry, to which a random time is added, and the longest pause."""
-KEY_LIMIT = 255
-"""Most characters of an idempotency key."""
-_KEY_CHARACTERS = re.compile(r"[!-~]+")
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
@@ -91,15 +88,25 @@ class Calls:
         """Close the connections."""
         self._client.close()
 
-    def get(self, path: str, read: Callable[[Any], T], parameters: Mapping[str, Any] | None = None) -> T:
-        """Get JSON and pass it to `read`; leave out parameters without a value. Raises ApiRefusal, ApiUnavailable."""
+    def get(
+        self,
+        path: str,
+        read: Callable[[Any], T],
+        parameters: Mapping[str, Any] | None = None,
+        wait: Deadline | None = None,
+    ) -> T:
+        """Get JSON and pass it to `read`; leave out parameters without a value.
+
+        Raises ApiRefusal, ApiUnavailable, and WaitOver at the end of a wait.
+        """
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
         deadline = Deadline(max(READ_SECONDS, self._retry_seconds))
         return self.retried(
             lambda: read_json(
-                self._client.get(path, params=given, timeout=_within(min(READ_SECONDS, max(deadline.remaining, 0.1)))),
+                self._client.get(path, params=given, timeout=_within(_left(_left(READ_SECONDS, deadline), wait))),
                 read,
-            )
+            ),
+            wait,
         )
 
     def post(self, path: str, read: Callable[[Any], T]) -> T:
@@ -110,17 +117,24 @@ class Calls:
         """Post without a body; for `retried`. Raises httpx.RequestError, ApiRefusal, ApiUnavailable."""
         return read_json(self._client.post(path, timeout=_within(WRITE_SECONDS)), read)
 
-    def submit(self, body: object, idempotency_key: str) -> Any:
-        """Submit one task or an array. The idempotency key makes retries safe. Raises ApiRefusal, ApiUnavailable."""
-        return self.submit_text(_text(body), idempotency_key)
+    def submit(self, body: object, idempotency_key: str, wait: Deadline | None = None) -> Any:
+        """Submit one task or an array. The idempotency key makes retries safe.
 
-    def submit_text(self, content: bytes, idempotency_key: str) -> Any:
+        Raises ApiRefusal, ApiUnavailable, and WaitOver at the end of a wait.
+        """
+        return self.submit_text(_text(body), idempotency_key, wait)
+
+    def submit_text(self, content: bytes, idempotency_key: str, wait: Deadline | None = None) -> Any:
         """Submit JSON as text, like `submit`."""
-        headers = _headers(idempotency_key)
+        headers = submit_headers(idempotency_key)
         return self.retried(
             lambda: read_json(
-                self._client.post("/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS)), receipts
-            )
+                self._client.post(
+                    "/submit", content=content, headers=headers, timeout=_within(_left(WRITE_SECONDS, wait))
+                ),
+                receipts,
+            ),
+            wait,
         )
 
     def gathering(self) -> "Gathering":
@@ -129,33 +143,34 @@ class Calls:
 
         return Gathering(self.submit_text, self._retry_seconds + 2 * WRITE_SECONDS)
 
-    def submit_and_wait(self, body: object, idempotency_key: str, seconds: int, read: Callable[[Any], T]) -> T:
-        """Submit, and wait for the outcome in the same request. Raises ApiRefusal, ApiUnavailable.
+    def submit_and_wait(
+        self, body: object, idempotency_key: str, seconds: int, read: Callable[[Any], T], wait: Deadline
+    ) -> T:
+        """Submit, and wait for the outcome in the same request. Raises ApiRefusal, ApiUnavailable, WaitOver.
 
         Retries do not wait: that may have used up their time.
         `read` gets the task, or the answer of `submit` when the time is over or if the API cannot wait.
         """
-        content, headers = _text(body), _headers(idempotency_key) | {"Prefer": f"wait={seconds}"}
+        content, headers = _text(body), submit_headers(idempotency_key) | {"Prefer": f"wait={seconds}"}
+        limit = min(WRITE_SECONDS + seconds, wait.remaining + GRACE_SECONDS)
         try:
             return self._once(
                 lambda: read_json(
-                    self._client.post(
-                        "/submit", content=content, headers=headers, timeout=_within(WRITE_SECONDS + seconds)
-                    ),
-                    read,
-                )
+                    self._client.post("/submit", content=content, headers=headers, timeout=_within(limit)), read
+                ),
+                wait,
             )
         except ForeignAnswer:
             raise  # another try would get the same answer
         except ApiUnavailable:
-            return read(self.submit(body, idempotency_key))
+            return read(self.submit(body, idempotency_key, wait))
 
     def open_submit(self, body: object, idempotency_key: str, seconds: float) -> httpx.Response | dict[str, Any]:
         """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
 
         The head of the answer comes within `seconds`. Raises httpx.RequestError, ApiRefusal, ApiUnavailable.
         """
-        content, headers = _text(body), _headers(idempotency_key)
+        content, headers = _text(body), submit_headers(idempotency_key)
         headers |= {"Accept": f"{EVENT_STREAM}, application/json;q=0.5", "Cache-Control": "no-store"}
         request = self._client.build_request(
             "POST", "/submit", content=content, headers=headers, timeout=_within(seconds)
@@ -212,27 +227,33 @@ class Calls:
             request.extensions["timeout"]["read"] = PIECE_SECONDS
             yield response
 
-    def retried(self, call: Callable[[], T]) -> T:
-        """Retry a call for some seconds while the API is unavailable. Raises ApiRefusal, ApiUnavailable."""
+    def retried(self, call: Callable[[], T], wait: Deadline | None = None) -> T:
+        """Retry a call for some seconds while the API is unavailable.
+
+        Raises ApiRefusal, ApiUnavailable, and WaitOver at the end of a wait, if that comes first.
+        """
         # Without tenacity: its import of asyncio takes a fifth of the time of a command.
         deadline, pause = Deadline(self._retry_seconds), AGAIN_MIN_SECONDS
         while True:
             try:
-                return self._once(call)
+                return self._once(call, wait)
             except ForeignAnswer:
                 raise
-            except ApiUnavailable:
+            except ApiUnavailable as error:
+                if wait is not None and wait.passed:
+                    raise WaitOver(str(error)) from error
                 if deadline.passed:
                     raise
-            time.sleep(min(pause + random.random(), AGAIN_MAX_SECONDS))
+            seconds = min(pause + random.random(), AGAIN_MAX_SECONDS)
+            time.sleep(seconds if wait is None else min(seconds, wait.remaining))
             pause = min(2 * pause, AGAIN_MAX_SECONDS)
 
-    def _once(self, call: Callable[[], T]) -> T:
+    def _once(self, call: Callable[[], T], wait: Deadline | None = None) -> T:
         try:
             return call()
         except httpx.ReadTimeout as error:
             raise ApiUnavailable(
-                f"the API at {self._shown} ({self._origin}) does not answer{self._reason()}"
+                f"the API at {self._shown} ({self._origin}) does not answer{self._reason(wait)}"
             ) from error
         except httpx.RequestError as error:
             raise ApiUnavailable(
@@ -243,12 +264,11 @@ class Calls:
                 raise ApiRefusal(f"{error}\n  {self._no_key()}", error.status, error.problem) from error
             raise
 
-    def _reason(self) -> str:
+    def _reason(self, wait: Deadline | None) -> str:
         """Ask the API for the reason of a timeout: it waits for PostgreSQL longer than the client for the API."""
+        limit = _left(PROBE_SECONDS, wait)
         try:
-            state = orjson.loads(self._client.get("/readyz", timeout=_within(PROBE_SECONDS)).content)["postgresql"][
-                "state"
-            ]
+            state = orjson.loads(self._client.get("/readyz", timeout=_within(limit)).content)["postgresql"]["state"]
         except (httpx.RequestError, ValueError, KeyError, TypeError):
             return ""
         return "" if state == "connected" else ": PostgreSQL is away or does not respond"
@@ -265,27 +285,9 @@ def _text(body: object) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
-def submit_key(given: str | None) -> str:
-    """Return the caller's idempotency key, or a new one."""
-    return f"dtqs-{uuid7()}" if given is None else given
-
-
-def part_key(key: str, start: int) -> str:
-    """Return the idempotency key of the array that begins at this task. A long key gives way to its hash."""
-    if start == 0 or len(key) > KEY_LIMIT:
-        return key
-    own = f"{key}-{start}"
-    return own if len(own) <= KEY_LIMIT else f"dtqs-{hashlib.sha256(own.encode()).hexdigest()}"
-
-
-def _headers(idempotency_key: str) -> dict[str, str]:
-    """Return the headers of a submit. Raises RequestError for a key that the API refuses or no header carries."""
-    if not (0 < len(idempotency_key) <= KEY_LIMIT and _KEY_CHARACTERS.fullmatch(idempotency_key)):
-        raise RequestError(
-            f"the idempotency key {idempotency_key[:60]!r} is refused; "
-            f"allowed: 1 to {KEY_LIMIT} printable ASCII characters without spaces"
-        )
-    return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+def _left(seconds: float, wait: Deadline | None) -> float:
+    """Return the time limit of a try within a wait."""
+    return seconds if wait is None else min(seconds, max(LEAST_SECONDS, wait.remaining))
 
 
 def _within(seconds: float) -> httpx.Timeout:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from dtqs.client.answers import task_or_receipt
-from dtqs.client.calls import open_calls, part_key, submit_key
+from dtqs.client.calls import open_calls
 from dtqs.client.errors import ApiRefusal, TaskNotCompleted
 from dtqs.client.events import follow, wait_limit
 from dtqs.client.following import OneRequest, event_of
 from dtqs.client.ids import file_id_of, task_id_of
 from dtqs.client.log_rows import log_rows
+from dtqs.client.submit_keys import part_key, submit_key
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
+from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
 from dtqs.task import OUTCOMES, Status
 
@@ -119,17 +121,18 @@ class Client:
     ) -> Task:
         """Submit a task, wait for its outcome and return it: one request if it ends soon. `options` as of `submit`.
 
-        Raises WaitOver; the task continues then.
+        Raises WaitOver; an accepted task continues then.
         """
         body, key = Submission(task_type, payload or {}, **options).as_json(), submit_key(idempotency_key)
         deadline = wait_limit(wait_seconds)
-        answer = self._calls.submit_and_wait(body, key, int(max(0, min(PREFER_SECONDS, wait_seconds))), task_or_receipt)
+        prefer_seconds = int(max(0, min(PREFER_SECONDS, wait_seconds)))
+        answer = self._calls.submit_and_wait(body, key, prefer_seconds, task_or_receipt, deadline)
         if isinstance(answer, Task):
             return answer
         for event in OneRequest(self._calls, body, key, answer).events(deadline, ignore):
             if task := event.task:
                 return task
-        return self.task(answer["task_id"])
+        return self._task(answer["task_id"], deadline)
 
     def submit_stream(
         self,
@@ -206,7 +209,7 @@ class Client:
             for event in self.stream(ids[start : start + STREAM_LIMIT], wait_seconds=deadline.remaining):
                 if task := event.task:
                     ended[task.task_id] = task
-        return [ended.get(each) or self.task(each) for each in ids]
+        return [ended.get(each) or self._task(each, deadline) for each in ids]
 
     def result(self, task: TaskId, *, wait_seconds: float = WAIT_SECONDS) -> Any:
         """Wait for a task and return its result. Raises TaskNotCompleted, WaitOver."""
@@ -217,7 +220,10 @@ class Client:
 
     def task(self, task: TaskId) -> Task:
         """Return the current state of a task."""
-        return self._calls.get(f"/tasks/{task_id_of(task)}", Task.of)
+        return self._task(task_id_of(task))
+
+    def _task(self, task_id: str, wait: Deadline | None = None) -> Task:
+        return self._calls.get(f"/tasks/{task_id}", Task.of, wait=wait)
 
     def tasks(
         self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None

@@ -23,12 +23,13 @@ class ForeignAnswer(ApiUnavailable):
 
 
 class WaitOver(TransientError):
-    """A wait has reached its limit. The task continues."""
+    """A wait has reached its limit. An accepted task continues. `reason` is the fault of the last request."""
 
     exit_status = os.EX_TEMPFAIL
 
-    def __init__(self) -> None:
-        super().__init__("the wait has reached its limit (wait_seconds); the task continues")
+    def __init__(self, reason: str = "") -> None:
+        message = "the wait has reached its limit (wait_seconds); an accepted task continues"
+        super().__init__(f"{message} ({reason})" if reason else message)
 
 
 class ApiRefusal(RequestError):

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from dtqs.bare_httpx import httpx
-from dtqs.client.calls import Calls
+from dtqs.client.calls import LEAST_SECONDS, Calls
 from dtqs.client.events import HEAD_SECONDS, ServerSentEvent, follow
 from dtqs.client.values import Event, Json
 from dtqs.deadline import Deadline
@@ -27,7 +27,9 @@ class OneRequest:
     def events(self, deadline: Deadline, lost: Callable[[str], None]) -> Iterator[Event]:
         """Submit, and yield `accepted`, then the events of the task. Raises WaitOver, ApiRefusal, ApiUnavailable."""
         if self._receipt is None:
-            self._stream = self._calls.retried(lambda: self._submit(min(HEAD_SECONDS, max(0.1, deadline.remaining))))
+            self._stream = self._calls.retried(
+                lambda: self._submit(min(HEAD_SECONDS, max(LEAST_SECONDS, deadline.remaining))), deadline
+            )
         announced = False
         if self._receipt is not None:
             announced = True

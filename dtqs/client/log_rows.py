@@ -19,8 +19,8 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
     ended = not following
     while True:
         try:
-            ended = ended or calls.get(f"/tasks/{task_id}", Task.of).ended
-            for row in _new_rows(calls, task_id, after):
+            ended = ended or calls.get(f"/tasks/{task_id}", Task.of, wait=deadline).ended
+            for row in _new_rows(calls, task_id, after, deadline):
                 after = row.log_id
                 yield row
             if ended:
@@ -34,11 +34,11 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
         time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
 
 
-def _new_rows(calls: Calls, task_id: str, after: int) -> Iterator[LogRow]:
+def _new_rows(calls: Calls, task_id: str, after: int, deadline: Deadline) -> Iterator[LogRow]:
     position: int | None = after
     while position is not None:
         wanted = {"after": position, "limit": LOGS_LIMIT}
-        rows, position = calls.get(f"/tasks/{task_id}/logs", _page, wanted)
+        rows, position = calls.get(f"/tasks/{task_id}/logs", _page, wanted, deadline)
         yield from rows
 
 

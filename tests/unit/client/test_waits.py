@@ -2,16 +2,16 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
 import httpx
 import pytest
 
-from dtqs.client import Client, WaitOver, events
+from dtqs.client import ApiUnavailable, Client, WaitOver, events
+from dtqs.client.client import AGAIN_SECONDS
 from dtqs.client.events import follow, wait_limit
-from dtqs.errors import DtqsError
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
 
@@ -24,18 +24,41 @@ def listener() -> Iterator[socket.socket]:
         yield one
 
 
-def client_of(listener: socket.socket) -> Client:
-    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "key", again_seconds=0)
+def client_of(listener: socket.socket, again_seconds: float = 0) -> Client:
+    return Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "key", again_seconds=again_seconds)
 
 
-def test_a_wait_ends_in_time_at_an_api_that_is_silent(listener: socket.socket) -> None:
+@pytest.fixture
+def away() -> Iterator[socket.socket]:
+    """Hold a port that refuses connections."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield one
+
+
+WAITS: dict[str, Callable[[Client], object]] = {
+    "wait": lambda client: client.wait(TASK, wait_seconds=1),
+    "submit_stream": lambda client: list(client.submit_stream("echo", {}, wait_seconds=1)),
+    "submit_and_wait": lambda client: client.submit_and_wait("echo", {}, wait_seconds=1),
+    "logs": lambda client: list(client.logs(TASK, following=True, wait_seconds=1)),
+}
+
+
+@pytest.mark.parametrize("again_seconds", [AGAIN_SECONDS, 60])
+@pytest.mark.parametrize("api", ["listener", "away"])
+@pytest.mark.parametrize("call", WAITS)
+def test_a_wait_ends_in_time_at_an_api_that_is_silent_or_away(
+    request: pytest.FixtureRequest, api: str, again_seconds: float, call: str
+) -> None:
     began = time.monotonic()
-    with client_of(listener) as client:
-        with pytest.raises(WaitOver):
-            client.wait(TASK, wait_seconds=1)
-        with pytest.raises(DtqsError):
-            list(client.submit_stream("echo", {}, wait_seconds=1))
-    assert time.monotonic() - began < 15, "a read of the head may take 17 s, and a silence in a stream 60 s"
+    with client_of(request.getfixturevalue(api), again_seconds) as client, pytest.raises(WaitOver):
+        WAITS[call](client)
+    assert time.monotonic() - began < 5, "a try may take 17 s, retries 60 s, and a silence in a stream 60 s"
+
+
+def test_a_wait_of_an_hour_ends_with_the_retries_at_an_api_that_is_away(away: socket.socket) -> None:
+    with client_of(away, 0.1) as client, pytest.raises(ApiUnavailable, match="cannot be reached"):
+        client.submit_and_wait("echo", {})
 
 
 def test_a_wait_looks_once_more_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
