@@ -235,7 +235,7 @@ def test_a_key_that_fills_the_queue_gives_room_to_others_up_to_an_equal_share(
     line: Line, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
 ) -> None:
     monkeypatch.setattr(gather, *limit.popitem())
-    payload = '"' + "x" * 98 + '"'
+    payload = text(100)
     keys = line.world.store.api_keys
     greedy, modest = (keys.create(name, ("submit",))[0] for name in ("greedy", "modest"))
     line.gate.clear()
@@ -258,11 +258,32 @@ def test_nobody_loses_its_place_for_a_submit_that_has_no_room_all_the_same(
 ) -> None:
     monkeypatch.setattr(gather, "WAITING_BYTES", 600)
     keys = line.world.store.api_keys
-    some = [keys.create(f"key {number}", ("submit",))[0] for number in range(7)]
+    most, more, third = (keys.create(name, ("submit",))[0] for name in ("most", "more", "third"))
     line.gate.clear()
-    waiting = [line.submit('"' + "x" * 98 + '"', key) for key in some]
-    _, large = line.submit('"' + "x" * 298 + '"', keys.create("large", ("submit",))[0])
+    first, *waiting = [line.submit(text(100), key) for key in (most, most, more, most, most, more, most)]
+    _, large = line.submit(text(300), third)
     large.join(5)
-    assert isinstance(large.exception, StoreUnavailable)
-    line.release(*(greenlet for _, greenlet in waiting))
+    assert isinstance(large.exception, StoreUnavailable), "one submit of the first key would not be enough"
+    line.release(*(greenlet for _, greenlet in (first, *waiting)))
     assert all(greenlet.successful() for _, greenlet in waiting)
+    assert line.groups == [[first[0]], [task_id for task_id, _ in waiting]]
+
+
+def test_few_large_submits_of_a_key_give_room_and_not_many_small_ones(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "WAITING_BYTES", 600)
+    keys = line.world.store.api_keys
+    greedy, modest = (keys.create(name, ("submit",))[0] for name in ("greedy", "modest"))
+    line.gate.clear()
+    first, large, *small = [line.submit(text(size), greedy) for size in (20, 400, *[20] * 10)]
+    late = line.submit(text(100), modest)
+    large[1].join(5)
+    assert isinstance(large[1].exception, StoreUnavailable)
+    line.release(*(greenlet for _, greenlet in (first, *small, late)))
+    assert all(greenlet.successful() for _, greenlet in (first, *small, late))
+
+
+def text(size: int) -> str:
+    """Return a payload of this size."""
+    return '"' + "x" * (size - 2) + '"'

@@ -5,12 +5,13 @@ All run in greenlets of one process, so code between two waits needs no lock.
 """
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from gevent import get_hub
 from gevent.hub import Waiter
 
+from dtqs.api.submit.eviction import Share, victims
 from dtqs.errors import StoreUnavailable
 from dtqs.store.tasks import Stored
 from dtqs.task import NewTask
@@ -48,11 +49,11 @@ class _Member:
 
 
 class _Waiting:
-    """The waiting requests in their order, and the share of each API key: its requests, and their characters."""
+    """The waiting requests in their order, and the share of each API key."""
 
     def __init__(self) -> None:
-        self._members: deque[_Member] = deque()
-        self._shares: dict[str | None, list[int]] = {}
+        self._members: OrderedDict[_Member, None] = OrderedDict()
+        self._shares: dict[str | None, Share[_Member]] = {}
         self.size_bytes = 0
 
     def __len__(self) -> int:
@@ -63,46 +64,47 @@ class _Waiting:
 
     @property
     def first(self) -> _Member:
-        return self._members[0]
+        return next(iter(self._members))
 
     def has_room(self, member: _Member) -> bool:
         return len(self._members) < WAITING_LIMIT and self.size_bytes + member.size_bytes <= WAITING_BYTES
 
     def append(self, member: _Member) -> None:
-        self._members.append(member)
-        self._count(member, 1)
+        self._members[member] = None
+        self.size_bytes += member.size_bytes
+        share = self._shares.get(member.key)
+        if share is None:
+            share = self._shares[member.key] = Share()
+        share.add(member)
 
     def put_back(self, member: _Member) -> None:
-        self._members.appendleft(member)
-        self._count(member, 1)
+        """Add a request in front of the others."""
+        self.append(member)
+        self._members.move_to_end(member, last=False)
+        self._shares[member.key].members.move_to_end(member, last=False)
 
     def popleft(self) -> _Member:
-        member = self._members.popleft()
-        self._count(member, -1)
+        member = self.first
+        self.remove(member)
         return member
 
     def remove(self, member: _Member) -> None:
-        self._members.remove(member)
-        self._count(member, -1)
-
-    def greediest_before(self, member: _Member) -> _Member | None:
-        """Return the newest request of the key with the largest share, unless `member`'s key would then have more."""
-        by = 0 if len(self._members) >= WAITING_LIMIT else 1
-        key = max(self._shares, key=lambda key: self._shares[key][by], default=None)
-        newest = next((other for other in reversed(self._members) if other.key == key), None)
-        if newest is None:
-            return None
-        left = self._shares[key][by] - (1, newest.size_bytes)[by]
-        wanted = self._shares.get(member.key, (0, 0))[by] + (1, member.size_bytes)[by]
-        return newest if left >= wanted else None
-
-    def _count(self, member: _Member, sign: int) -> None:
-        self.size_bytes += sign * member.size_bytes
-        share = self._shares.setdefault(member.key, [0, 0])
-        share[0] += sign
-        share[1] += sign * member.size_bytes
-        if not share[0]:
+        del self._members[member]
+        self.size_bytes -= member.size_bytes
+        share = self._shares[member.key]
+        share.remove(member)
+        if not share.members:
             del self._shares[member.key]
+
+    def victims_for(self, member: _Member) -> list[_Member] | None:
+        """Choose requests of keys with more that give room to this one; None if they may not give enough."""
+        own: Share[_Member] = self._shares.get(member.key) or Share()
+        missing_bytes = self.size_bytes + member.size_bytes - WAITING_BYTES
+        if missing_bytes > 0:
+            return victims(self._shares.values(), own.size_bytes + member.size_bytes, missing_bytes)
+        # one place is missing
+        most = max(self._shares.values(), key=lambda share: len(share.members))
+        return [next(reversed(most.members))] if len(most.members) > len(own.members) + 1 else None
 
 
 class Gather:
@@ -142,16 +144,13 @@ class Gather:
 
     def _make_room(self, member: _Member) -> None:
         """Refuse waiting submits of the key that has most, for one of a key with less. Raises StoreUnavailable."""
-        gone: list[_Member] = []
-        while not self._waiting.has_room(member):
-            greediest = self._waiting.greediest_before(member)
-            if greediest is None:
-                for other in reversed(gone):  # their end would not help this one
-                    self._waiting.append(other)
-                raise _too_many()
-            self._waiting.remove(greediest)
-            gone.append(greediest)
-        for other in gone:
+        if self._waiting.has_room(member):
+            return
+        others = self._waiting.victims_for(member)
+        if others is None:
+            raise _too_many()
+        for other in others:
+            self._waiting.remove(other)
             other.resolve(_too_many())
 
     def _wait(self, member: _Member) -> None:
