@@ -1,42 +1,28 @@
 """Turns at a resource that serves few requests at a time: fair between API keys, with bounded waiting."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gevent.event import Event
 
+from dtqs.api.submit.eviction import Share, victims
 from dtqs.errors import DtqsError, ExaminerBusy
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    size: int
+    key: str | None
+    size_bytes: int
     woken: Event = field(default_factory=Event)
     has_turn: bool = False
-
-
-@dataclass(slots=True)
-class _Line:
-    """The waiters of one key, oldest first."""
-
-    waiters: deque[_Waiter] = field(default_factory=deque)
-    size: int = 0
-
-    def add(self, waiter: _Waiter) -> None:
-        self.waiters.append(waiter)
-        self.size += waiter.size
-
-    def remove(self, waiter: _Waiter) -> None:
-        self.waiters.remove(waiter)
-        self.size -= waiter.size
 
 
 class Turns:
     """Gives `at_once` turns at a time, to each waiting key in turn. A request waits at most `patience_seconds`.
 
-    All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its newest waiter to a
+    All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its largest waiter to a
     key with fewer. `busy` makes the error for a request without a turn.
     """
 
@@ -48,7 +34,7 @@ class Turns:
         busy: Callable[[], DtqsError] = lambda: ExaminerBusy("too many large bodies wait to be examined"),
     ) -> None:
         self._patience_seconds, self._most_bytes, self._busy = patience_seconds, most_bytes, busy
-        self._lines: OrderedDict[str | None, _Line] = OrderedDict()
+        self._lines: OrderedDict[str | None, Share[_Waiter]] = OrderedDict()
         self._free = at_once
 
     @contextmanager
@@ -57,50 +43,52 @@ class Turns:
         if self._free:
             self._free -= 1
         else:
-            self._wait(key, _Waiter(size))
+            self._wait(_Waiter(key, size))
         try:
             yield
         finally:
             self._pass_on(key)
 
-    def _wait(self, key: str | None, waiter: _Waiter) -> None:
-        self._make_room(key, waiter.size)
-        self._lines.setdefault(key, _Line()).add(waiter)
+    def _wait(self, waiter: _Waiter) -> None:
+        self._make_room(waiter)
+        self._lines.setdefault(waiter.key, Share()).add(waiter)
         try:
             waiter.woken.wait(self._patience_seconds)
         except BaseException:
             if waiter.has_turn:
-                self._pass_on(key)
+                self._pass_on(waiter.key)
             raise
         finally:
             if not waiter.woken.is_set():
-                self._leave(key, waiter)
+                self._leave(waiter)
         if not waiter.has_turn:
             raise self._busy()
 
-    def _make_room(self, key: str | None, size: int) -> None:
-        own = self._lines[key].size if key in self._lines else 0
-        while self._lines and sum(line.size for line in self._lines.values()) + size > self._most_bytes:
-            greediest, line = max(self._lines.items(), key=lambda item: item[1].size)
-            if line.size <= own + size:
-                raise self._busy()
-            newest = line.waiters[-1]
-            self._leave(greediest, newest)
-            newest.woken.set()
+    def _make_room(self, waiter: _Waiter) -> None:
+        missing_bytes = sum(line.size_bytes for line in self._lines.values()) + waiter.size_bytes - self._most_bytes
+        if not self._lines or missing_bytes <= 0:
+            return
+        own: Share[_Waiter] = self._lines.get(waiter.key) or Share()
+        others = victims(self._lines.values(), own.size_bytes + waiter.size_bytes, missing_bytes)
+        if others is None:
+            raise self._busy()
+        for other in others:
+            self._leave(other)
+            other.woken.set()
 
-    def _leave(self, key: str | None, waiter: _Waiter) -> None:
-        line = self._lines[key]
+    def _leave(self, waiter: _Waiter) -> None:
+        line = self._lines[waiter.key]
         line.remove(waiter)
-        if not line.waiters:
-            del self._lines[key]
+        if not line.members:
+            del self._lines[waiter.key]
 
     def _pass_on(self, key: str | None) -> None:
         """Give the turn to the next key. The key that has just had it comes last."""
         if key in self._lines:
             self._lines.move_to_end(key)
         for following, line in self._lines.items():
-            waiter = line.waiters[0]
-            self._leave(following, waiter)
+            waiter = next(iter(line.members))
+            self._leave(waiter)
             if following in self._lines:
                 self._lines.move_to_end(following)
             waiter.has_turn = True

@@ -112,3 +112,24 @@ def test_a_request_without_a_turn_gets_the_error_of_its_place() -> None:
     assert isinstance(late.exception, StoreUnavailable)
     callers.let_go()
     settle(holder)
+
+
+def test_nobody_loses_its_place_for_a_request_that_has_no_room_all_the_same() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 6))
+    waiting = [callers.come(name) for name in ("a0", "a1", "a2", "a3")]
+    waiting += [callers.come("b1", 2), callers.come("d1", 1)]
+    late = callers.come("c1", 2)
+    settle(late)
+    assert refused(late)
+    callers.let_go()
+    settle(*waiting)
+    assert sorted(callers.served) == ["a0", "a1", "a2", "a3", "b1", "d1"]
+
+
+def test_the_largest_request_of_the_key_with_most_gives_room() -> None:
+    callers = Callers(Turns(PATIENCE_SECONDS, 6))
+    waiting = [callers.come("a0"), callers.come("a1", 4), callers.come("a2"), callers.come("a3"), callers.come("b1", 2)]
+    assert [refused(one) for one in waiting] == [False, True, False, False, False]
+    callers.let_go()
+    settle(*waiting)
+    assert sorted(callers.served) == ["a0", "a2", "a3", "b1"]
