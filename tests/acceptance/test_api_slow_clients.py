@@ -264,6 +264,38 @@ def test_more_silent_clients_than_connections_shut_nobody_out(system: Factory, b
         each.close()
 
 
+@pytest.mark.parametrize("path", ["/session", "/submit", "/files"])
+def test_more_bodies_that_do_not_come_than_connections_shut_nobody_out(system: Factory, path: str) -> None:
+    one = system({"api": {"max_connections": 20, "max_streams": 10}}, supervisor=False)
+    key = f"Authorization: Bearer {one.key}" if path != "/session" else "Sec-Fetch-Site: same-origin"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{key}\r\nContent-Length: 100\r\n\r\n"
+    missing = []
+    for _ in range(60):
+        missing.append(connected(one))
+        missing[-1].sendall(head.encode())
+    for _ in range(30):
+        assert httpx.get(f"{one.url}/healthz", timeout=5).status_code == 200
+    for each in missing:
+        each.close()
+
+
+def test_more_clients_that_do_not_read_than_connections_shut_nobody_out(system: Factory) -> None:
+    one = system({"api": {"max_connections": 20, "max_streams": 10}}, supervisor=False)
+    requests = 300 * b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    deaf = []
+    for _ in range(60):
+        deaf.append(socket.socket())
+        deaf[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        deaf[-1].settimeout(20)
+        deaf[-1].connect(("127.0.0.1", int(one.url.rpartition(":")[2])))
+        with suppress(OSError):  # the server has closed it
+            deaf[-1].sendall(requests)
+    for _ in range(30):
+        assert httpx.get(f"{one.url}/healthz", timeout=10).status_code == 200
+    for each in deaf:
+        each.close()
+
+
 def test_large_bodies_of_one_key_have_a_common_bound_and_another_key_is_served(system: Factory) -> None:
     one = system(supervisor=False)
     longest = one.config.api.max_body_bytes
