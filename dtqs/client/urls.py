@@ -27,8 +27,8 @@ def trust_for(url: str) -> ssl.SSLContext | bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as messages show it: without user and password."""
-    return re.sub(r"//[^/]*@", "//", url)
+    """Return a URL as messages show it: without user and password, which may hold a / or an @ by mistake."""
+    return re.sub(r"\A([a-zA-Z]+://)?.*@", r"\1", url, flags=re.DOTALL)
 
 
 def checked_url(url: str, name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from dtqs.client import Client, Submission
 from dtqs.client.errors import ApiUnavailable
-from dtqs.client.urls import trust_for
+from dtqs.client.urls import shown_url, trust_for
 from dtqs.errors import ConfigError
 
 DRIVERS = ("psycopg", "pika", "PIL", "falcon", "gevent", "pydantic")
@@ -107,7 +107,28 @@ def test_messages_show_no_password_of_the_url() -> None:
         client.task("01929f3a-0000-7000-8000-000000000001")
     assert "secret" not in str(found.value)
     assert "ada" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:secret@127.0.0.1:0",
+        "http://ada:secret@x@127.0.0.1:0",
+        "http://ada:se/secret@127.0.0.1:0",
+        "http://ada:?secret@127.0.0.1:0",
+        "http://ada:#\nsecret@127.0.0.1:0",
+        "http:/ada:secret@127.0.0.1:0",
+        "ada:secret@127.0.0.1:0",
+    ],
+)
+def test_the_message_about_a_wrong_url_shows_no_password(url: str) -> None:
     with pytest.raises(ConfigError) as wrong:
-        Client("http://ada:secret@127.0.0.1:0/a@b")
+        Client(url)
     assert "secret" not in str(wrong.value)
-    assert "127.0.0.1:0/a@b" in str(wrong.value)
+    assert "ada" not in str(wrong.value)
+    assert "127.0.0.1:0'" in str(wrong.value)
+
+
+def test_a_password_that_looks_like_a_path_is_not_shown() -> None:
+    assert shown_url("http://ada:1/secret@127.0.0.1:1") == "http://127.0.0.1:1"
+    assert shown_url("https://dtqs.example/api") == "https://dtqs.example/api"
