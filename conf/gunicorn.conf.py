@@ -9,6 +9,7 @@ from typing import Any
 
 from dtqs import log
 from dtqs.api.server.gunicorn_private import set_process_titles
+from dtqs.api.server.waiting import most_connections
 from dtqs.config import Config, load
 from dtqs.config_file import find
 from dtqs.errors import ConfigError
@@ -31,7 +32,7 @@ log.set_up(loaded.log.level, loaded.log.format, "api", loaded.log.file)
 bind = f"[{_api.host}]:{_api.port}" if ":" in _api.host else f"{_api.host}:{_api.port}"
 workers = _api.workers
 worker_class = "dtqs.api.server.worker.ApiWorker"
-worker_connections = _api.max_connections
+worker_connections = most_connections(_api.max_connections, loaded.postgresql.pool_size)
 graceful_timeout = max(1, round(_api.shutdown_seconds))
 timeout = 60
 # longer than proxies keep idle connections (nginx: 60 s), so no proxy reuses a closed one

@@ -15,8 +15,9 @@ import gevent
 
 from dtqs.api.server.sending import Sender
 
-_FILES, _OTHER_FILES = 65_536, 100
-"""Open files that are enough, and those of a process that are no connections of clients."""
+_FILES, _OTHER_FILES, _CONNECTION_FILES = 65_536, 100, 2
+"""Open files that are enough; files of a process without PostgreSQL and clients; and files of a client: its connection,
+and the upload or the download that it may have."""
 _SPARE_PART, _SPARE_MOST = 10, 200
 """The end of a connection takes a turn of the loop. This number of connections stays free for others."""
 _SLOW_SECONDS, _AGAIN_SECONDS = 1.0, 0.5
@@ -31,10 +32,12 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def most_connections(configured: int) -> int:
-    """Return how many connections this process can have: each is an open file."""
+def most_connections(configured: int, pool_size: int) -> int:
+    """Return how many connections a process can have with its limit of open files. `pool_size`: those to PostgreSQL."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return configured if files == resource.RLIM_INFINITY else max(1, min(configured, files - _OTHER_FILES))
+    if files == resource.RLIM_INFINITY:
+        return configured
+    return max(1, min(configured, (files - _OTHER_FILES - pool_size) // _CONNECTION_FILES))
 
 
 class WaitingConnection(Protocol):

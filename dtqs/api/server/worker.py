@@ -32,7 +32,7 @@ from dtqs.api.server.gunicorn_private import (
 )
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.plain import HEAD_BYTES, PlainRequests, PlainResponse, body_of, environ_of, send_answer
-from dtqs.api.server.waiting import RequestWaits, Wait, most_connections
+from dtqs.api.server.waiting import RequestWaits, Wait
 
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -61,7 +61,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self._waiting = RequestWaits(
             lambda: self.cfg.keepalive if self.alive else _AT_ONCE_SECONDS,
-            most_connections(self.cfg.worker_connections),
+            self.cfg.worker_connections,
         )
         self._plain = PlainRequests(self.cfg)
 

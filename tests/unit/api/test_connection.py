@@ -360,7 +360,17 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
     monkeypatch.setattr(resource, "setrlimit", lambda _, new: limits.append(new))
     raise_file_limit()
     assert limits[-1] == (then, hard)
-    assert most_connections(5000) == (200 if then == 300 else 5000)
+    assert most_connections(5000, 8) == (96 if then == 300 else 5000)
+
+
+def test_connections_leave_files_for_postgresql_and_for_an_upload_or_a_download_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    most = most_connections(5000, 200)
+    assert 300 < most <= (1024 - 200) // 2 - 40
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    assert most_connections(5000, 200) == 1
 
 
 # --- bodies: requested from the client, or left unread
