@@ -94,7 +94,7 @@ def require_json(req: falcon.Request) -> None:
 
 
 def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the whole body. `cover` holds room for a number of bytes, or raises, before they come.
+    """Return the whole body. `cover` holds room for a number of bytes, or raises, before they are read.
 
     It holds as much as has come, and a step more: a client that only announces a long body takes no room from others.
     Raises HTTPContentTooLarge, HTTPBadRequest (cut off), HTTPError (408: too slow).

@@ -84,6 +84,12 @@ class Connection:
         self.head_bytes += len(more)
         return more
 
+    def cut(self) -> None:
+        """End the reading of a body. An answer is still sent."""
+        self.is_cut = True
+        with suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RD)
+
     def _recv_body(self, size: int) -> bytes:
         """Return bytes of a body. Others have a turn first, and time limits too, if it has held the loop for long."""
         now = time.monotonic()

@@ -5,7 +5,6 @@ client that does not read its answer; or else the newest body of the API key wit
 """
 
 import resource
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,7 +116,7 @@ class RequestWaits:
             self._end(longest)
         else:
             del self.rests[longest]
-            _cut(longest)
+            longest.cut()
         return True
 
     def _end_slowest(self) -> bool:
@@ -135,7 +134,7 @@ class RequestWaits:
         most = max(self._bodies.values(), key=len, default={})
         if len(most) < 2:
             return False
-        _cut(most.popitem()[0])
+        most.popitem()[0].cut()
         return True
 
     def closed(self) -> None:
@@ -160,13 +159,6 @@ class RequestWaits:
         if wait in self._ending:
             self._ending.discard(wait)
             wait.greenlet.throw(wait)
-
-
-def _cut(connection: Any) -> None:
-    """End the reading of a body. An answer is still sent."""
-    connection.is_cut = True
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)
 
 
 class Wait(gevent.Timeout):  # type: ignore[misc]

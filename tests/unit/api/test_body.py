@@ -59,8 +59,8 @@ class Stalled:
         self._left, self._on_wait = come, on_wait
         self.waits = RequestWaits(lambda: 30.0, 100)
 
-    def shutdown(self, _: int) -> None:
-        pass
+    def cut(self) -> None:
+        self.is_cut = True
 
     def gettimeout(self) -> float:
         return 30.0
