@@ -5,11 +5,11 @@ gevent's `sendall` limits the whole call, so a steady but slow reader would lose
 
 import errno
 import logging
+import socket
 import time
 from typing import Any
 
 from gevent import monkey
-from gevent import socket as sockets
 
 from dtqs.api.http.body import SLOWEST_BYTES
 
@@ -52,7 +52,7 @@ class Sender:
         # gevent's shutdown would wake the send with an error of its own, which gunicorn logs with a traceback
         raw = monkey.get_original("socket", "socket")(fileno=self._peer.fileno())
         try:
-            raw.shutdown(sockets.SHUT_RDWR)
+            raw.shutdown(socket.SHUT_RDWR)
         finally:
             raw.detach()
 
