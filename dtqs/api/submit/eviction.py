@@ -38,7 +38,8 @@ class Share(Generic[T]):
 
     def largest_first(self) -> Iterator[T]:
         """Yield the requests by size, the newest of equal ones first."""
-        yield from sorted(reversed(self.members), key=lambda member: member.size_bytes, reverse=True)
+        newest_first = reversed(self.members)
+        yield from sorted(newest_first, key=lambda member: member.size_bytes, reverse=True)
 
 
 def victims(shares: Iterable[Share[T]], wanted_bytes: int, missing_bytes: int) -> list[T] | None:

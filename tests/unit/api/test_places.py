@@ -13,8 +13,7 @@ from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.resource import Sse, Stream
 from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
-from dtqs.store.reads import TaskState
-from dtqs.task import Status
+from dtqs.task import Status, TaskRecord
 from dtqs.uuid7 import uuid7
 
 MOST = 6
@@ -55,8 +54,9 @@ def test_a_key_that_holds_all_places_gives_up_its_newest_for_another_key() -> No
 class Tasks:
     """Reads of tasks that all are pending and new."""
 
-    def tasks(self, task_ids: Sequence[str], owner: str | None = None) -> list[TaskState]:
-        return [TaskState(task_id, Status.PENDING, 0, None) for task_id in task_ids]
+    def tasks(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+        new = Status.PENDING, 5, 0, 5, {}, None, None, (), None, None, "", None, None, None
+        return [TaskRecord(task_id, "echo", *new) for task_id in task_ids]
 
 
 def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:

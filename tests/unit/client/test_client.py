@@ -115,7 +115,7 @@ def test_messages_show_no_password_of_the_url() -> None:
         "http://ada:secret@127.0.0.1:0",
         "http://ada:secret@x@127.0.0.1:0",
         "http://ada:se/secret@127.0.0.1:0",
-        "http://ada:?secret@127.0.0.1:0",
+        "http://ada:x?secret@127.0.0.1:0",
         "http://ada:#\nsecret@127.0.0.1:0",
         "http:/ada:secret@127.0.0.1:0",
         "ada:secret@127.0.0.1:0",
