@@ -237,7 +237,7 @@ def rest_within(connection: Any, seconds: float) -> bytes | None:
 @pytest.fixture
 def connect_few(worker: ApiWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Serve FEW connections at a time, and end slow clients soon."""
-    monkeypatch.setattr(waiting, "_SLOW_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr(waiting, "_SLOW_SECONDS", 5 * SHORT_SECONDS)
     monkeypatch.setattr(waiting, "_AGAIN_SECONDS", SHORT_SECONDS / 10)
     worker._waiting = RequestWaits(worker._waiting.seconds, FEW)
     with serving(worker, FEW) as connected:
