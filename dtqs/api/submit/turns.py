@@ -22,8 +22,8 @@ class _Waiter:
 class Turns:
     """Gives `at_once` turns at a time, to each waiting key in turn. A request waits at most `patience_seconds`.
 
-    All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its largest waiter to a
-    key with fewer. `busy` makes the error for a request without a turn.
+    All waiters together hold at most `most_bytes`. Above that, the key with the most bytes loses its largest waiter to
+    a key with fewer. `busy` makes the error for a request without a turn.
     """
 
     def __init__(
