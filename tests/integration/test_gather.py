@@ -172,10 +172,11 @@ def test_a_leader_killed_in_its_commit_hands_over(line: Line) -> None:
 def test_a_leader_killed_after_its_commit_stores_no_task_twice(line: Line) -> None:
     first = line.held(1)
     group = [line.submit() for _ in range(4)]
-    leader = group[0][1]
+    leader, late = group[0][1], list[tuple[str, gevent.Greenlet]]()
 
     def after() -> None:
         if len(line.groups) == 2:
+            late.append(line.submit())
             leader.kill(block=False)
             gevent.sleep(0)  # killed here: the rows are stored, and no submit has its answer
 
@@ -184,6 +185,7 @@ def test_a_leader_killed_after_its_commit_stores_no_task_twice(line: Line) -> No
     assert isinstance(leader.value, gevent.GreenletExit)
     assert all(greenlet.successful() and greenlet.value is None for _, greenlet in group[1:])
     assert are_stored(line, *(task_id for task_id, _ in group))
+    assert line.groups[2] == [task_id for task_id, _ in (*group[1:], *late)], "each keeps its place"
     assert line.world.store.reads.audit(None, 1000).violations == []
 
 
