@@ -15,6 +15,8 @@ OVER = (REFUSED, STUCK, DONE)
 """The states in which a reload needs no more waiting. A stuck one goes on when its slot comes up."""
 PAUSED = "the node is paused, and no new worker could show that it works: dtqs ctl resume"
 ENDS = "the node ends"
+RESTART = "restart the service"
+"""Ends the reason of a refusal that no correction mends: the running program cannot load the new one."""
 _MOST_BYTES = 65536
 
 

@@ -13,7 +13,7 @@ from dtqs.cli.options import Group, Seconds, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.running import NoSupervisor, find, is_supervisor
 from dtqs.errors import DtqsError
-from dtqs.reload_record import DONE, ENDS, OVER, PAUSED, REFUSED, ReloadRecord
+from dtqs.reload_record import DONE, ENDS, OVER, PAUSED, REFUSED, RESTART, ReloadRecord
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 30.0
@@ -21,7 +21,7 @@ _ANSWER_SECONDS = 30.0
 
 
 class NotReloaded(DtqsError):
-    """A reload has failed. The exit status tells a wrong configuration from a lack of time."""
+    """A reload has failed. The exit status tells a wrong configuration from a lack of time and from an old program."""
 
     def __init__(self, reason: str, exit_status: int) -> None:
         self.exit_status = exit_status
@@ -64,7 +64,7 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
     The supervisor first checks both in a fresh process. If something is wrong, nothing changes, the reason is printed,
     and the exit status is 78. Running tasks go on: a worker that is replaced finishes its task. The exit status is 75
     for a node that is paused or ends, for a reload that is not done within the time, and if a new child does not become
-    ready.
+    ready. It is 69 if the running supervisor cannot load the new version: then restart the service.
 
     \b
       dtqs ctl reload
@@ -75,14 +75,20 @@ def reload(pid: int | None, wait_seconds: float, as_json: bool) -> None:
     done = _wait(folder, before, time.monotonic() + wait_seconds)
     if done.state != DONE:
         text = "not reloaded, configuration and code stay as they are" if done.state == REFUSED else "reloaded in part"
-        is_wrong = done.state == REFUSED and done.reason not in (PAUSED, ENDS)
-        raise NotReloaded(f"{text}: {done.reason}", os.EX_CONFIG if is_wrong else os.EX_TEMPFAIL)
+        raise NotReloaded(f"{text}: {done.reason}", _status(done))
     if as_json:
         print_json(asdict(done))
     else:
         click.echo(f"Process {done.pid} has loaded configuration and code again. All its children are new.")
         if done.reason:
             click.echo(f"warning: {done.reason}", err=True)
+
+
+def _status(record: ReloadRecord) -> int:
+    """Return the exit status for a reload that was refused or is stuck."""
+    if record.state != REFUSED or record.reason in (PAUSED, ENDS):
+        return os.EX_TEMPFAIL
+    return os.EX_UNAVAILABLE if record.reason.endswith(RESTART) else os.EX_CONFIG
 
 
 def _send(pid: int) -> None:

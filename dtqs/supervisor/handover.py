@@ -13,6 +13,7 @@ from typing import Any
 
 from dtqs.config import SupervisorSection
 from dtqs.errors import ConfigError
+from dtqs.reload_record import RESTART
 from dtqs.scoreboard import Death
 from dtqs.supervisor.channels import ChildChannels, SharedMemory
 from dtqs.supervisor.child import Child
@@ -127,12 +128,12 @@ def refuse_unmet(wanted: str, slots: int) -> None:
     """Compare the requirements of the running supervisor with this code. Raises ConfigError."""
     theirs, _, records = wanted.partition(":")
     if theirs != str(FORMAT):
-        raise ConfigError(["this version cannot take over the running children of the other: restart the service"])
+        raise ConfigError([f"this version cannot take over the running children of the other: {RESTART}"])
     # one record stays free, since a child leaves only after its successor has come
     if records.isdecimal() and slots >= int(records):
         most = int(records) - 1
         raise ConfigError(
-            [f"a running supervisor has room for {most} children, and {slots} are wanted: restart the service"]
+            [f"a running supervisor has room for {most} children, and {slots} are wanted: {RESTART}"]
         )
 
 

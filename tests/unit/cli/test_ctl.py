@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from dtqs.cli import ctl_node, main, running
 from dtqs.cli.running import is_supervisor
 from dtqs.operator_socket import SOCKET, ask
-from dtqs.reload_record import ENDS, PAUSED, REFUSED, ReloadRecord
+from dtqs.reload_record import ENDS, PAUSED, REFUSED, RESTART, ReloadRecord
 
 
 def run(tmp_path: Path, *arguments: str, command: str = "reload") -> tuple[int, str]:
@@ -101,7 +101,12 @@ def test_only_a_fault_of_configuration_or_code_ends_with_78(tmp_path: Path) -> N
         assert process.stdout
         assert process.stdout.readline()
         leave_record(tmp_path, "node-0", process.pid)
-        reasons = {PAUSED: os.EX_TEMPFAIL, ENDS: os.EX_TEMPFAIL, "[api] port = many": os.EX_CONFIG}
+        reasons = {
+            PAUSED: os.EX_TEMPFAIL,
+            ENDS: os.EX_TEMPFAIL,
+            "[api] port = many": os.EX_CONFIG,
+            f"this version cannot take over the running children: {RESTART}": os.EX_UNAVAILABLE,
+        }
         for number, (reason, wanted) in enumerate(reasons.items(), 1):
             ReloadRecord(process.pid, number, REFUSED, reason).write(later)
             status, output = run(tmp_path)
