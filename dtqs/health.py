@@ -18,6 +18,7 @@ STATE_DIR = "/var/lib/dtqs"
 _SECONDS = 4.0
 """Time limit of a question to the API. /readyz answers 503 after half of it; an engine gives the probe 5 s."""
 _MOST_BYTES = 65536
+_NO_ANSWER = "dead: no answer"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1", "*": "127.0.0.1"}
 
 
@@ -84,7 +85,7 @@ def _check(settings: "Settings", part: str, only_life: bool) -> tuple[bool, str]
         return next((verdict for verdict in verdicts if not verdict[0]), verdicts[0])
     if part == "any":
         well, sentence = _api(settings, only_life)
-        return well, sentence if well or "no answer" not in sentence else f"dead: no supervisor ({why}), and no API"
+        return well, sentence if well or not sentence.startswith(_NO_ANSWER) else f"dead: no supervisor ({why}), and no API"
     return False, f"dead: no supervisor ({why}); start `dtqs supervisor` or `dtqs keeper`"
 
 
@@ -109,7 +110,7 @@ def _api(settings: "Settings", only_life: bool) -> tuple[bool, str]:
     try:
         reply = _ask(_ANYWHERE.get(host, host), number, path)
     except (OSError, ValueError) as error:
-        return False, f"dead: no answer of the API on {host} port {port}: {error}"
+        return False, f"{_NO_ANSWER} of the API on {host} port {port}: {error}"
     status = reply.split(b" ", 2)[1:2]
     if status == [b"200"]:
         return True, f"{'alive' if only_life else 'ready'}: the API answers on port {port}"

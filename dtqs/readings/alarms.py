@@ -1,7 +1,7 @@
 """Alarms as sentences, the most serious first; pure. Only this module decides which condition is an alarm."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from dtqs import unkept
 from dtqs.amounts import age, plural
@@ -27,8 +27,8 @@ class Seen:
     """RabbitMQ's reason for refusing messages."""
     read_only: bool = False
     """PostgreSQL accepts no writes."""
-    down_queues: tuple[str, ...] = ()
-    """Why queues exist and do not serve: an example is a home node that is down."""
+    down_queues: Mapping[str, str] = field(default_factory=dict)
+    """Why queues exist and do not serve, by name: an example is a home node that is down."""
 
 
 def alarms(reading: Reading, seen: Seen) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _servers(seen: Seen) -> Iterator[str]:
         yield f"RabbitMQ refuses messages: {seen.refusal}. Tasks do not start; grant its user the permissions"
     if seen.blocked:
         yield "RabbitMQ is blocked by a memory or disk alarm: submitted tasks are accepted and wait"
-    for words in seen.down_queues:
+    for words in seen.down_queues.values():
         yield f"RabbitMQ: {words}: its tasks wait; start that node, or use quorum queues"
     for queue in seen.missing_queues:
         yield f"{queue} is missing in RabbitMQ: start a worker or keeper, which declares it"
@@ -87,7 +87,7 @@ def _processes(reading: Reading, seen: Seen) -> Iterator[str]:
 def _unkept(reading: Reading, seen: Seen) -> Iterator[str]:
     """Name each queue that keeps no hints, unless it is known to be down."""
     for queue in sorted({queue for process in reading.processes or () for queue in process.unkept}):
-        if not any(queue in words for words in seen.down_queues):
+        if queue not in seen.down_queues:
             yield f"RabbitMQ: {unkept.words_of(queue)}: its tasks wait; start the nodes that are down"
 
 

@@ -65,7 +65,7 @@ class SystemReader:
             database,
             broker,
             missing_queues=_missing(look) if look else (),
-            down_queues=tuple(look.down.values()) if look else (),
+            down_queues=look.down if look else {},
             blocked=look is not None and look.blocked,
             quiet_seconds=self._quiet_seconds(parts),
             lease=self._lease,

@@ -174,6 +174,15 @@ def test_an_api_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.Monke
             thread.join(5)
 
 
+def test_an_api_that_tells_of_no_answer_has_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(health, "_ask", lambda *_: b"HTTP/1.1 503 \r\n\r\nRabbitMQ gives no answer")
+    assert check("any", False) == (
+        False,
+        "not ready: the API answers /readyz with 503: RabbitMQ gives no answer",
+    )
+
+
 @contextmanager
 def answering() -> Iterator[int]:
     """Answer one request on 127.0.0.1, and yield the port."""

@@ -37,7 +37,7 @@ def test_pools_that_scaled_to_zero_raise_no_alarm_before_a_task_is_due(workers: 
         (HEALTHY, seen(blocked=True), "blocked by a memory or disk alarm"),
         (
             HEALTHY,
-            seen(down_queues=("home node 'rabbit@b' of durable queue",)),
+            seen(down_queues={"task_queue": "home node 'rabbit@b' of durable queue"}),
             "start that node, or use quorum queues",
         ),
         (HEALTHY, seen(missing_queues=("task_queue",)), "task_queue is missing"),
@@ -86,6 +86,16 @@ def test_seats_of_a_node_without_a_keeper_are_forgotten_and_two_keepers_tell_the
     gone = dataclasses.replace(GIVEN_UP, age_seconds=31.0)
     assert not any("given up" in alarm for alarm in alarms(changed(processes=(gone,)), seen()))
     assert len(alarms(changed(processes=(GIVEN_UP, dataclasses.replace(GIVEN_UP, process_id="k2"))), seen())) == 1
+
+
+def test_a_queue_whose_name_is_a_part_of_a_down_queue_has_an_alarm_of_its_own() -> None:
+    keeper = dataclasses.replace(UNKEPT, unkept=("movies", "movies_long"))
+    known = seen(down_queues={"movies_long": "home node of durable queue 'movies_long' is down"})
+    told = [alarm.partition(":")[2] for alarm in alarms(changed(processes=(keeper,)), known)]
+    assert [("keeps no hints for movies;" in words, "'movies_long' is down" in words) for words in told] == [
+        (False, True),
+        (True, False),
+    ]
 
 
 def test_a_short_wait_is_no_alarm() -> None:
