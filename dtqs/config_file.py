@@ -3,11 +3,11 @@
 It is outside of dtqs.config for the commands over the API: they need no more, and pydantic costs 0.1 s.
 """
 
-import grp
 import os
-import pwd
 from collections.abc import Mapping
 from pathlib import Path
+
+from dtqs.trust import why_distrusted
 
 PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
 """Places of the file when neither --config nor DTQS_CONFIG names one, in the order in which commands look."""
@@ -23,23 +23,7 @@ def find(explicit: str | None = None, environ: Mapping[str, str] = os.environ) -
     if named:
         return Path(named)
     # os.path.isfile: Path.is_file fails in a folder that this user may not enter
-    return next((Path(place) for place in PLACES if os.path.isfile(place) and not why_distrusted(Path(place))), None)
-
-
-def why_distrusted(path: Path) -> str | None:
-    """Return why a file in the current folder is not trusted: another user may have written it. None: it is trusted.
-
-    An absolute path is always trusted.
-    """
-    if path.is_absolute():
-        return None
-    for each in (path.parent, path):
-        status = each.stat()
-        if status.st_uid != os.geteuid():
-            return f"{each} belongs to another user (uid {status.st_uid})"
-        if status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_own_group(status.st_gid)):
-            return f"{each} can be written by others (mode {status.st_mode & 0o7777:04o})"
-    return None
+    return next((Path(place) for place in PLACES if os.path.isfile(place) and not why_distrusted(place)), None)
 
 
 def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
@@ -47,22 +31,14 @@ def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
     return not any(name.startswith(ENVIRONMENT_PREFIX) and name not in RESERVED_ENVIRONMENT for name in environ)
 
 
-def _is_own_group(gid: int) -> bool:
-    """Tell whether a group is the user's private group: on Debian it has the user's name."""
-    try:
-        return grp.getgrgid(gid).gr_name == pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return False
-
-
 def list_places() -> str:
     """List the places of the file, each with the reason if its file is not trusted."""
     notes = [
-        f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(Path(place))) else place
+        f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(place)) else place
         for place in PLACES
     ]
     return ", ".join(notes)
 
 
-def _why_not(path: Path) -> str | None:
-    return why_distrusted(path) if os.path.isfile(path) else None
+def _why_not(place: str) -> str | None:
+    return why_distrusted(place) if os.path.isfile(place) else None

@@ -10,6 +10,7 @@ import time
 from _json import encode_basestring_ascii  # the module json loads re, which costs more than the question
 
 from dtqs.pulse import judge, pulses_by_config, read_pulses
+from dtqs.trust import why_distrusted
 
 PARTS = ("supervisor", "api", "any")
 _PLACES = ("var/dtqs.ini", "/etc/dtqs/dtqs.ini")
@@ -61,7 +62,7 @@ def written(well: bool, sentence: str, as_json: bool) -> str:
 def check(part: str, only_life: bool, config: str | None = None) -> tuple[bool, str]:
     """Return whether a part of this host is well, and one sentence. `any`: the supervisor if one runs, else the API.
 
-    The sentence of a failure names a configuration file that cannot be read.
+    The sentence of a failure names a configuration file that cannot be read or is not trusted.
     """
     settings = Settings(config)
     well, sentence = _check(settings, part, only_life)
@@ -177,10 +178,9 @@ class Settings:
     """A few settings of environment and file. The services check them; here a wrong one only fails the probe."""
 
     def __init__(self, config: str | None) -> None:
-        named = config or os.environ.get("DTQS_CONFIG")
-        self._place = named or next((place for place in _PLACES if _is_trusted(place)), None)
+        self._faults = list[str]()
+        self._place = config or os.environ.get("DTQS_CONFIG") or self._found()
         self._lines: list[str] | None = None
-        self._fault = ""
 
     @property
     def place(self) -> str:
@@ -202,9 +202,18 @@ class Settings:
         return f"[{section}] {key} in {self._place}"
 
     def fault(self) -> str:
-        """Return why the file cannot be read, or an empty text."""
+        """Return why a file cannot be read or is not trusted, or an empty text."""
         self._read()
-        return self._fault
+        return "; ".join(self._faults)
+
+    def _found(self) -> str | None:
+        """Return the first trusted file of the usual places, like all other commands."""
+        for place in filter(os.path.isfile, _PLACES):
+            why = why_distrusted(place)
+            if why is None:
+                return place
+            self._faults.append(f"the configuration file {place} is ignored: {why}; name it with --config to trust it")
+        return None
 
     def _of_file(self, section: str, key: str) -> str | None:
         within, found = False, None
@@ -227,18 +236,9 @@ class Settings:
             except (OSError, ValueError) as error:
                 # the environment may hold the settings, so this alone is no failure
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-                self._fault = f"the configuration file {self._place} cannot be read: {why}"
+                self._faults.append(f"the configuration file {self._place} cannot be read: {why}")
         return self._lines
 
 
 def _variable(section: str, key: str) -> str:
     return f"DTQS_{section}_{key}".upper()
-
-
-def _is_trusted(place: str) -> bool:
-    """Tell whether the file exists. In the current folder it must be this user's, as for all commands."""
-    try:
-        owner = os.stat(place).st_uid
-        return place.startswith("/") or owner == os.geteuid()
-    except OSError:
-        return False

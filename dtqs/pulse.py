@@ -4,12 +4,14 @@ It is no file of a disk, so no turn waits for one; a small file in the node's fo
 executes its program again leaves the memory to it. This module imports little: a probe starts every few seconds.
 """
 
+import errno
 import mmap
 import os
 import struct
 import time
 from collections.abc import Iterator
 
+from dtqs.trust import may_name, why_foreign
 from dtqs.whole_file import WholeFile
 
 _MEMORY = "dtqs-pulse"
@@ -97,13 +99,14 @@ class PulseMemory:
 def read_pulses(state_dir: str) -> Iterator[Pulse]:
     """Yield the pulses of the supervisors that run with this state folder and are visible to this process.
 
-    Raises FileNotFoundError without the folder, and PermissionError if none is visible and one process is of another
-    user. Such a process may be a stranger: it got the number of a supervisor that has ended.
+    Raises FileNotFoundError without the folder. Raises PermissionError if none is visible, and one process is of another
+    user or another user may write into the folder of one node. Such a process may be a stranger: it got the number of a
+    supervisor that has ended.
     """
     found, fault = False, None
     for name in sorted(os.listdir(state_dir)):
         try:
-            pulse = _read(os.path.join(state_dir, name, _PLACE)) if name.startswith("node-") else None
+            pulse = _read(os.path.join(state_dir, name)) if name.startswith("node-") else None
         except PermissionError as error:
             fault = error
             continue
@@ -139,13 +142,15 @@ def _pulses_of(pid: str) -> list[bytes]:
         return []
 
 
-def _read(place: str) -> Pulse | None:
+def _read(folder: str) -> Pulse | None:
     """Read one pulse. Other containers may share the folder: their pids mean other processes here."""
     try:
-        with open(place, encoding="ascii") as file:
+        if why := why_foreign(folder):
+            raise PermissionError(errno.EACCES, f"not trusted, since it {why}", folder)
+        with open(os.path.join(folder, _PLACE), encoding="ascii") as file:
             pid, descriptor, boot_id = file.read(200).split()
         memory = f"/proc/{int(pid)}/fd/{int(descriptor)}"
-        content = _content(memory) if _is_pulse(memory) else b""
+        content = _content(memory) if may_name(folder, int(pid)) and _is_pulse(memory) else b""
     except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError):
         return None
     if len(content) < _SIZE or content[:_BOOT_ID_BYTES] != boot_id.encode():

@@ -12,8 +12,9 @@ from pathlib import Path
 from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL
 from dtqs.client.urls import checked_url, is_local
-from dtqs.config_file import sets_nothing, why_distrusted
+from dtqs.config_file import sets_nothing
 from dtqs.errors import ConfigError, NotFound
+from dtqs.trust import why_distrusted
 
 CLIENT_ENV = "client.env"
 

@@ -1,15 +1,20 @@
 """Finds the supervisors that run on this machine, by the files in their state folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from dtqs.cli.options import named_path
 from dtqs.errors import TransientError
 from dtqs.health import STATE_DIR, Settings
+from dtqs.pulse import pulses_by_config
 from dtqs.reload_record import ReloadRecord
 from dtqs.sandbox.processes import is_zombie
+from dtqs.trust import may_name, why_foreign
+
+_IDENTITY = "id"
+"""The locked file of a node, which its supervisor keeps open."""
 
 
 class NoSupervisor(TransientError):
@@ -18,27 +23,36 @@ class NoSupervisor(TransientError):
 
 def find(pid: int | None) -> tuple[Path, ReloadRecord]:
     """Return the folder and the record of the supervisor. Raises NoSupervisor."""
-    found = {record.pid: (folder, record) for folder, record in _running(pid)}
+    settings, faults = Settings(named_path()), list[str]()
+    folders = [folder for each in dict.fromkeys(_state_folders(settings)) for folder in _nodes_of(each, faults)]
+    found = dict(_running(pid, folders, faults)) or dict(_running(pid, _elsewhere(pid, settings), faults))
     if pid is None and len(found) == 1:
         return next(iter(found.values()))
-    if pid is None:
-        several = f"several supervisors run ({', '.join(map(str, found))}): name one with --pid"
-        raise NoSupervisor(several if found else "no supervisor runs on this machine under this configuration")
+    if pid is None and found:
+        raise NoSupervisor(f"several supervisors run ({', '.join(map(str, found))}): name one with --pid")
     if pid not in found:
-        raise NoSupervisor(f"process {pid} is no supervisor of this version: restart the service instead")
+        nothing = "no supervisor runs on this machine under this configuration"
+        other = f"process {pid} is no supervisor of this version, or has another state_dir: restart the service instead"
+        said = [nothing if pid is None else other, *faults, settings.fault()]
+        raise NoSupervisor("; ".join(filter(None, dict.fromkeys(said))))
     return found[pid]
 
 
-def _running(pid: int | None) -> Iterator[tuple[Path, ReloadRecord]]:
-    """Yield the nodes of this machine that run, with their folders. With a pid, look at the records of that one only.
+def _running(
+    pid: int | None, folders: Iterable[Path], faults: list[str]
+) -> Iterator[tuple[int, tuple[Path, ReloadRecord]]]:
+    """Yield the nodes that run, by process. With a pid, look at the records of that one only.
 
     Two nodes may name one pid, if a machine or container has started again. The later one wrote its record last.
     """
-    folders = [folder for each in dict.fromkeys(_state_folders()) for folder in sorted(each.glob("node-*"))]
     for folder in sorted(folders, key=_written_at):
         record = ReloadRecord.read(folder)
-        if record and pid in (None, record.pid) and is_supervisor(record.pid):
-            yield folder, record
+        if not record or pid not in (None, record.pid) or not is_supervisor(record.pid):
+            continue
+        if why := why_foreign(folder):
+            faults.append(f"{folder} is not trusted, since it {why}: restart the service")
+        elif may_name(folder, record.pid):
+            yield record.pid, (folder, record)
 
 
 def _written_at(folder: Path) -> float:
@@ -47,12 +61,43 @@ def _written_at(folder: Path) -> float:
     return 0.0
 
 
-def _state_folders() -> Iterator[Path]:
+def _state_folders(settings: Settings) -> Iterator[Path]:
     """Yield the folders that may be the one of the supervisor. A wrong file may still name another one than systemd."""
     # reading the whole configuration would take most of the command's time
-    yield Path(Settings(named_path()).get("supervisor", "state_dir", STATE_DIR))
+    yield Path(settings.get("supervisor", "state_dir", STATE_DIR))
     yield from (Path(name) for name in os.environ.get("STATE_DIRECTORY", "").split(":") if name)
     yield Path(STATE_DIR)
+
+
+def _nodes_of(state_dir: Path, faults: list[str]) -> list[Path]:
+    try:
+        return sorted(folder for folder in state_dir.iterdir() if folder.name.startswith("node-"))
+    except PermissionError as error:
+        faults.append(f"{state_dir}: {error.strerror}: run this as root or as the user of the service")
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # a usual place that this machine does not use
+    return []
+
+
+def _elsewhere(pid: int | None, settings: Settings) -> Iterator[Path]:
+    """Yield the folders of supervisors that began before another state folder was written into the file."""
+    if pid is not None:
+        pids = [pid]
+    elif settings.place and not settings.is_variable("supervisor", "state_dir"):
+        pids = [pulse.pid for pulse in pulses_by_config(settings.place)]
+    else:
+        pids = []  # a variable is no edit of the file: with it, several nodes may share one file
+    yield from filter(None, map(_folder_of, filter(is_supervisor, pids)))
+
+
+def _folder_of(pid: int) -> Path | None:
+    """Return the folder of a node by the identity that its supervisor keeps open. None: this user may not see it."""
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            file = Path(f"/proc/{pid}/fd/{name}").readlink()
+            if file.name == _IDENTITY and file.parent.name.startswith("node-"):
+                return file.parent
+    return None
 
 
 def is_supervisor(pid: int) -> bool:

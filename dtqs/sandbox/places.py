@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from dtqs.sandbox.child import Account, SandboxError, write_private
 from dtqs.sandbox.ports import free_ports, is_free
+from dtqs.trust import why_not_own
 
 _USUAL_API_PORT = 8080
 _ELSEWHERE = Path("/var/lib/dtqs-sandbox")
@@ -75,23 +76,24 @@ class SandboxPaths:
         return _ELSEWHERE / hashlib.sha256(str(self.var).encode()).hexdigest()[:12]
 
     def refuse_others(self) -> None:
-        """Raise SandboxError if the folder belongs to another user, such as root after a start with sudo."""
-        foreign = [
-            path
-            for path in (self.var, self.lock.parent, self.log("").parent)
-            if path.exists() and not os.access(path, os.W_OK | os.X_OK)
-        ]
-        if foreign:
-            raise SandboxError(
-                f"{foreign[0]} belongs to {foreign[0].owner()}: "
-                "run this as that user, or choose another folder with --var"
-            )
+        """Raise SandboxError if the folder is not this user's alone, such as root's after a start with sudo.
+
+        Others could name a foreign process in it, which `dtqs down` would end.
+        """
+        for path in filter(Path.exists, (self.var, self.lock.parent, self.log("").parent)):
+            if why := why_not_own(path):
+                raise SandboxError(
+                    f"{path} {why}: run this as its owner, close it to others with chmod go-w, "
+                    "or choose another folder with --var"
+                )
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise SandboxError(f"{path} is closed to its owner: open it with chmod u+wx")
 
     def make(self) -> None:
         """Create the folders. Raises SandboxError."""
         try:
             for folder in (self.var, self.lock.parent, self.log("").parent, self.servers):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         except OSError as error:
             raise SandboxError(
                 f"cannot create the folder of the sandbox: {error}; choose another one with --var"

@@ -8,12 +8,14 @@ import fcntl
 import hashlib
 import logging
 import os
+import stat
 import uuid
 from pathlib import Path
 from types import TracebackType
 
 from dtqs.errors import DtqsError
 from dtqs.supervisor.machine_boot import machine_boot
+from dtqs.trust import why_foreign
 from dtqs.uuid7 import is_uuid
 
 logger = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class NodeLock:
 
     def _take(self, place: Path) -> bool:
         place.mkdir(mode=0o700, exist_ok=True)
+        self._shut(place)
         descriptor = os.open(place / "id", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,6 +119,14 @@ class NodeLock:
             raise
         self._descriptor, self._held = descriptor, place
         return True
+
+    def _shut(self, place: Path) -> None:
+        """Close the folder of a node to other users, who could name a foreign process there. A volume may open it."""
+        status = place.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o022:
+            place.chmod(0o700)
+        if why := why_foreign(place):
+            raise StateFolderUnusable(self._folder, f"{place.name} {why}", os.EX_CONFIG)
 
 
 def _read_or_make(descriptor: int) -> str:

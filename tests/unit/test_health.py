@@ -93,6 +93,36 @@ def test_a_stale_folder_hides_no_node_if_another_user_has_its_pid(
     memory.close()
 
 
+def test_a_node_whose_folder_others_may_write_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = tmp_path / "node-0"
+    node.mkdir()
+    memory = PulseMemory(BOOT)
+    memory.announce(str(node))
+    memory.write(pulse(heartbeat=time.monotonic()))
+    node.chmod(0o777)
+    monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", str(tmp_path))
+    well, sentence = check("supervisor", False)
+    why = f"{node}: not trusted, since it can be written by others (mode 0777)"
+    assert (well, sentence.startswith(f"dead: no supervisor ({why})")) == (False, True), sentence
+    memory.close()
+
+
+def test_a_configuration_that_others_may_have_written_is_ignored_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("DTQS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(health, "_PLACES", ("var/dtqs.ini",))
+    Path("var").mkdir()
+    Path("var/dtqs.ini").write_text("[supervisor]\nstate_dir = /nowhere/foreign\n", encoding="utf-8")
+    assert "/nowhere/foreign" in check("supervisor", False)[1]
+    Path("var").chmod(0o777)
+    said = check("supervisor", False)[1]
+    assert "/nowhere/foreign" not in said
+    assert "var/dtqs.ini is ignored: var can be written by others (mode 0777); name it with --config" in said
+
+
 @pytest.mark.parametrize("place", ["torn", "1 2", "x y z", ""])
 def test_a_damaged_place_is_no_pulse(tmp_path: Path, place: str) -> None:
     (tmp_path / "node-0").mkdir()

@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,14 +61,63 @@ def test_a_hidden_process_of_another_user_is_no_supervisor(tmp_path: Path, monke
 
 
 def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number, pid in enumerate((7, 7, 7, 8)):
-        leave_record(tmp_path, f"node-{number}", pid)
+    pid, other = 1 << 30, (1 << 30) + 1  # no process has these numbers
+    for number, named in enumerate((pid, pid, pid, other)):
+        leave_record(tmp_path, f"node-{number}", named)
         os.utime(tmp_path / f"node-{number}" / "reload", (0, 200 if number == 1 else 100))
     asked = list[int]()
     monkeypatch.setattr(running, "is_supervisor", lambda pid: not asked.append(pid))
-    monkeypatch.setattr(running, "_state_folders", lambda: [tmp_path])
-    assert running.find(7)[0] == tmp_path / "node-1"
-    assert asked == [7, 7, 7]
+    monkeypatch.setattr(running, "_state_folders", lambda _: [tmp_path])
+    monkeypatch.setattr(running, "named_path", lambda: None)
+    assert running.find(pid)[0] == tmp_path / "node-1"
+    assert asked == [pid, pid, pid]
+
+
+@contextmanager
+def supervisor(program: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python program whose arguments are those of a supervisor that executes its program."""
+    command = [sys.executable, "-c", f"{program}; print(1, flush=True); import time; time.sleep(60)"]
+    with subprocess.Popen([*command, "supervisor", "--adopt", "7"], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_node_in_a_folder_of_others_is_named_and_not_asked(tmp_path: Path) -> None:
+    with supervisor("pass") as process:
+        leave_record(tmp_path, "node-0", process.pid)
+        (tmp_path / "node-0").chmod(0o777)
+        for arguments in ((), ("--pid", str(process.pid))):
+            status, output = run(tmp_path, *arguments)
+            why = f"{tmp_path / 'node-0'} is not trusted, since it can be written by others (mode 0777)"
+            assert (status, why in output) == (os.EX_UNAVAILABLE, True), output
+
+
+def test_a_node_is_found_after_an_edit_of_its_state_folder(tmp_path: Path) -> None:
+    ini, old = tmp_path / "dtqs.ini", tmp_path / "old"
+    old.mkdir()
+    leave_record(old, "node-0", 1)
+    program = (
+        "from dtqs.pulse import PulseMemory; memory = PulseMemory('0' * 36, "
+        f"{str(ini)!r}); identity = open({str(old / 'node-0' / 'id')!r}, 'w')"
+    )
+    with supervisor(program) as process:
+        ReloadRecord(process.pid).write(old / "node-0")
+        for arguments in ((), ("--pid", str(process.pid))):
+            status, output = run(tmp_path, *arguments, command="status")
+            assert (status, str(old / "node-0" / SOCKET) in output) == (os.EX_UNAVAILABLE, True), output
+
+
+def test_a_folder_that_this_user_may_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(folder: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    status, output = run(tmp_path)
+    assert (status, f"{tmp_path}: Permission denied: run this as root" in output) == (os.EX_UNAVAILABLE, True)
 
 
 def test_one_of_several_supervisors_must_be_named_and_one_that_ignores_the_signal_is_told(tmp_path: Path) -> None:

@@ -80,7 +80,22 @@ def test_a_user_cannot_reach_a_file_below_a_closed_folder(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_of_another_user_is_refused_with_a_message(tmp_path: Path) -> None:
+def test_a_folder_that_its_owner_may_not_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(mode=0o500)
-    with pytest.raises(SandboxError, match="belongs to"):
+    with pytest.raises(SandboxError, match="run is closed to its owner"):
         SandboxPaths(tmp_path).refuse_others()
+
+
+def test_a_folder_of_others_is_refused_since_it_may_name_foreign_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = SandboxPaths(tmp_path / "var")
+    places.make()
+    places.refuse_others()
+    places.lock.parent.chmod(0o777)
+    with pytest.raises(SandboxError, match="run can be written by others"):
+        places.refuse_others()
+    owner = tmp_path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(SandboxError, match=f"var belongs to another user .uid {owner}.: run this as its owner"):
+        places.refuse_others()

@@ -38,6 +38,22 @@ def test_a_torn_identity_is_replaced(tmp_path: Path) -> None:
     assert NodeLock(tmp_path).acquire() == lock.node_id
 
 
+def test_the_folder_of_a_node_is_closed_to_other_users(tmp_path: Path) -> None:
+    node = tmp_path / "node-0"
+    node.mkdir()
+    node.chmod(0o777)
+    with NodeLock(tmp_path):
+        assert node.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_node_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "node-0").symlink_to("elsewhere")
+    with pytest.raises(StateFolderUnusable, match="state_dir = .*: node-0 is a link") as caught:
+        NodeLock(tmp_path).acquire()
+    assert caught.value.exit_status == os.EX_CONFIG
+
+
 def test_the_last_folder_of_the_path_is_created(tmp_path: Path) -> None:
     assert is_uuid(NodeLock(tmp_path / "state").acquire())
 
