@@ -7,6 +7,7 @@ import _socket
 import os
 import sys
 import time
+from collections.abc import Mapping
 from _json import encode_basestring_ascii  # the module json loads re, which costs more than the question
 
 from dtqs.pulse import judge, pulses_by_config, read_pulses
@@ -177,9 +178,9 @@ def _get(line: "_socket.socket", path: str, ends_at: float) -> bytes:
 class Settings:
     """A few settings of environment and file. The services check them; here a wrong one only fails the probe."""
 
-    def __init__(self, config: str | None) -> None:
-        self._faults = list[str]()
-        self._place = config or os.environ.get("DTQS_CONFIG") or self._found()
+    def __init__(self, config: str | None, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ, self._faults = environ, list[str]()
+        self._place = config or environ.get("DTQS_CONFIG") or self._found()
         self._lines: list[str] | None = None
 
     @property
@@ -189,11 +190,11 @@ class Settings:
 
     def get(self, section: str, key: str, default: str) -> str:
         """Return the value of a key: of the environment, else of the file, else the default."""
-        return os.environ.get(_variable(section, key)) or self._of_file(section, key) or default
+        return self._environ.get(_variable(section, key)) or self._of_file(section, key) or default
 
     def is_variable(self, section: str, key: str) -> bool:
         """Tell whether the environment has the value."""
-        return bool(os.environ.get(_variable(section, key)))
+        return bool(self._environ.get(_variable(section, key)))
 
     def origin(self, section: str, key: str) -> str:
         """Return the place of a value: the variable, or the key and its file."""

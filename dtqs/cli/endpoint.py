@@ -4,7 +4,6 @@ Sources: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration fil
 """
 
 import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ from pathlib import Path
 from dtqs.cli.options import no_configuration
 from dtqs.client.calls import KEY, URL
 from dtqs.client.urls import checked_url, is_local
+from dtqs.client_env import CLIENT_ENV, read_client_env
 from dtqs.config_file import sets_nothing
 from dtqs.errors import ConfigError, NotFound
+from dtqs.health import Settings
 from dtqs.trust import why_distrusted
-
-CLIENT_ENV = "client.env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _beside(path: Path | None) -> dict[str, str]:
         raise ConfigError(
             [f"{file} is ignored: {why}. To trust it, give the full path of the configuration with --config"]
         )
-    return client_env(file)
+    return read_client_env(file)
 
 
 def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) -> None:
@@ -87,28 +86,11 @@ def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) ->
 
 
 def _listening(path: Path | None, environ: Mapping[str, str]) -> str:
-    from dtqs.config import load  # as above
-
-    api = load(path, environ).api
-    host = "127.0.0.1" if api.host in ("0.0.0.0", "::", "*") else api.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{api.port}"
-
-
-def client_env(path: Path) -> dict[str, str]:
-    """Read the NAME=VALUE lines of a shell file. A missing file has none. Raises ConfigError."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: not UTF-8 text; write NAME=VALUE lines"]) from error
-    values = {}
-    for number, line in enumerate(lines, 1):
-        name, separator, text = line.strip().removeprefix("export ").partition("=")
-        if separator and not name.startswith("#"):
-            try:
-                values[name.strip()] = "".join(shlex.split(text, comments=True))
-            except ValueError as error:
-                # without the value, which may be a key
-                raise ConfigError([f"{path}, line {number}: a quotation mark or an escape is not closed"]) from error
-    return values
+    """Return the address of [api]. The rest of the file may name secrets that this user may not read."""
+    settings = Settings(str(path) if path else os.devnull, environ)
+    host, port = settings.get("api", "host", "127.0.0.1"), settings.get("api", "port", "8080")
+    if fault := settings.fault():
+        raise ConfigError([f"{fault}; to use the API without it, set {URL} and {KEY}"])
+    if host in ("0.0.0.0", "::", "*"):
+        host = "127.0.0.1"
+    return checked_url(f"http://{f'[{host}]' if ':' in host else host}:{port}", settings.origin("api", "port"))

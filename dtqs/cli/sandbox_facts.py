@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from dtqs.sandbox.places import SandboxPaths, read_client_env
+from dtqs.client_env import read_client_env
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 
 var_option = click.option(

@@ -15,8 +15,9 @@ import click
 from dtqs.cli.options import INTERRUPTED, json_option
 from dtqs.cli.sandbox_facts import dtqs_command, facts_json, facts_text, var_option
 from dtqs.cli.sandbox_process import Sandbox, await_ready, follow, follow_start, started, stop
+from dtqs.client_env import read_client_env
 from dtqs.sandbox.child import SandboxError
-from dtqs.sandbox.places import SandboxPaths, read_client_env
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
 
 _DEMO_SECONDS = 120

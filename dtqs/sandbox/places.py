@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from dtqs.client_env import CLIENT_ENV
 from dtqs.sandbox.child import Account, SandboxError, write_private
 from dtqs.sandbox.ports import free_ports, is_free
 from dtqs.trust import why_not_own
@@ -47,7 +48,7 @@ class SandboxPaths:
     @property
     def client_env(self) -> Path:
         """URL and API key for clients."""
-        return self.var / "client.env"
+        return self.var / CLIENT_ENV
 
     @property
     def ports(self) -> Path:
@@ -136,15 +137,6 @@ def write_ini(places: SandboxPaths, ours: Keys, proposed: Keys = MappingProxyTyp
     text = io.StringIO()
     parser.write(text)
     write_private(places.ini, _HEADER + text.getvalue())
-
-
-def read_client_env(path: Path) -> dict[str, str]:
-    """Read the lines NAME=VALUE of client.env; empty without the file."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def environment_without(ours: Keys) -> dict[str, str]:

@@ -8,10 +8,11 @@ from contextlib import suppress
 import setproctitle
 
 from dtqs.broker.checkup import look_once
+from dtqs.client_env import read_client_env
 from dtqs.config import Config, RabbitmqSection, load
-from dtqs.errors import BrokerUnavailable
+from dtqs.errors import BrokerUnavailable, ConfigError
 from dtqs.sandbox.child import write_private
-from dtqs.sandbox.places import SandboxPaths, read_client_env
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.store import Store
 from dtqs.store.driver.schema import migrate
 
@@ -30,7 +31,10 @@ def migrated(places: SandboxPaths, environment: Mapping[str, str]) -> Config:
 
 def write_client_env(places: SandboxPaths, config: Config) -> None:
     """Write the URL of the API and a valid key for other commands. Raises StoreUnavailable."""
-    key = _working_key(config, read_client_env(places.client_env).get("DTQS_API_KEY", ""))
+    kept = ""
+    with suppress(ConfigError):  # a damaged file is written anew
+        kept = read_client_env(places.client_env).get("DTQS_API_KEY", "")
+    key = _working_key(config, kept)
     write_private(places.client_env, f"DTQS_URL=http://127.0.0.1:{config.api.port}\nDTQS_API_KEY={shlex.quote(key)}\n")
 
 

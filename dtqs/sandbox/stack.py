@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from dtqs.client_env import read_client_env
 from dtqs.deadline import Deadline
 from dtqs.sandbox.child import Program, SandboxError, SandboxProcess, write_private
 from dtqs.sandbox.places import (
@@ -25,7 +26,6 @@ from dtqs.sandbox.places import (
     SandboxPaths,
     choose_ports,
     environment_without,
-    read_client_env,
     write_ini,
 )
 from dtqs.sandbox.postgres import PrivatePostgres

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from dtqs.deadline import Deadline
-from dtqs.sandbox.places import SandboxPaths, read_client_env
+from dtqs.client_env import read_client_env
+from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.processes import running, wait_gone
 from tests.support.helpers import eventually

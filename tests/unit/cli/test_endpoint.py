@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dtqs import config_file
-from dtqs.cli.endpoint import client_env, find_endpoint
+from dtqs.cli.endpoint import find_endpoint
 from dtqs.client.urls import is_local
+from dtqs.client_env import read_client_env
 from dtqs.errors import ConfigError
 
 
@@ -45,6 +46,22 @@ def test_the_key_of_the_file_is_not_shown_to_another_server(ini: Path) -> None:
 def test_without_client_env_the_api_section_gives_the_url(tmp_path: Path, host: str, url: str) -> None:
     (tmp_path / "dtqs.ini").write_text(f"[api]\nhost = {host}\nport = 9\n", encoding="utf-8")
     assert find_endpoint(tmp_path / "dtqs.ini", {}).url == url
+
+
+def test_the_rest_of_the_file_may_name_secrets_that_this_user_may_not_read(tmp_path: Path) -> None:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text("[api]\nport = 9\n[postgresql]\ndsn_file = /nowhere/postgresql.dsn\n", encoding="utf-8")
+    assert find_endpoint(ini, {}).url == "http://127.0.0.1:9"
+    assert find_endpoint(ini, {"DTQS_API_PORT": "8"}).url == "http://127.0.0.1:8"
+
+
+def test_a_wrong_port_and_a_file_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    ini = tmp_path / "dtqs.ini"
+    with pytest.raises(ConfigError, match="dtqs.ini cannot be read: No such file.*set DTQS_URL and DTQS_API_KEY"):
+        find_endpoint(ini, {})
+    ini.write_text("[api]\nport = many\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"\[api\] port in .*dtqs\.ini = "):
+        find_endpoint(ini, {})
 
 
 def test_without_a_file_the_default_address_is_tried_with_the_key_of_the_environment() -> None:
@@ -93,7 +110,7 @@ def test_a_client_env_that_others_may_have_written_is_not_read(ini: Path, monkey
 
 
 def test_a_missing_client_env_gives_nothing(tmp_path: Path) -> None:
-    assert client_env(tmp_path / "client.env") == {}
+    assert read_client_env(tmp_path / "client.env") == {}
 
 
 @pytest.mark.parametrize("text", [b"DTQS_API_KEY='secret", b"A=1\nDTQS_API_KEY=secret\\", b"DTQS_API_KEY=\xff"])

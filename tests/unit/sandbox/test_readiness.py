@@ -44,6 +44,7 @@ def test_an_api_that_does_not_know_the_sandboxs_key_is_another_one(tmp_path: Pat
     assert not is_ready(places)
     with served() as port:
         places.client_env.parent.mkdir(exist_ok=True)
-        places.client_env.write_text(f"DTQS_URL=http://127.0.0.1:{port}\nDTQS_API_KEY={key}\n")
+        # as a shell reads it, and as commands over the API do
+        places.client_env.write_text(f"export DTQS_URL=http://127.0.0.1:{port}\nDTQS_API_KEY='{key}'\n")
         places.client_env.chmod(0o600)
         assert is_ready(places) is is_ours
