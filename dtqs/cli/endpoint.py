@@ -15,6 +15,7 @@ from dtqs.client_env import CLIENT_ENV, read_client_env
 from dtqs.config_file import sets_nothing
 from dtqs.errors import ConfigError, NotFound
 from dtqs.health import Settings
+from dtqs.shown_url import shown_url
 from dtqs.trust import why_distrusted
 
 
@@ -79,7 +80,7 @@ def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) ->
     if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
         raise ConfigError(
             [
-                f"{path.parent / CLIENT_ENV} names {url}, and the environment's {KEY} may be for another server: "
+                f"{path.parent / CLIENT_ENV} names {shown_url(url)}, and the environment's {KEY} may be for another server: "
                 f"set {URL} too, or unset {KEY}"
             ]
         )

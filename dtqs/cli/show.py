@@ -9,9 +9,9 @@ from dtqs.amounts import size, to_the_second
 from dtqs.cli.cells import cell_text
 from dtqs.cli.endpoint import Endpoint
 from dtqs.cli.output import painted, print_json, print_table
-from dtqs.client.urls import shown_url
 from dtqs.log import visible
 from dtqs.masking import masked, masked_text
+from dtqs.shown_url import shown_url
 
 _FIELDS = (
     "task_type", "status", "priority", "created_at", "due_at", "started_at", "finished_at", "tags", "retry_of",

@@ -9,8 +9,8 @@ import orjson
 
 from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer
-from dtqs.client.urls import shown_url
 from dtqs.client.values import Json, Submitted, Task
+from dtqs.shown_url import shown_url
 
 BODY_BYTES_LIMIT = 1 << 20
 EVENT_STREAM = "text/event-stream"

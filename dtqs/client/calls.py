@@ -17,10 +17,11 @@ from dtqs.bare_httpx import httpx
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer, WaitOver
 from dtqs.client.submit_keys import submit_headers
-from dtqs.client.urls import checked_url, is_local, shown_url, trust_for
+from dtqs.client.urls import checked_url, is_local, trust_for
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
+from dtqs.shown_url import shown_url
 
 if TYPE_CHECKING:
     from dtqs.client.gathering import Gathering

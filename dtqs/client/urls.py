@@ -1,13 +1,13 @@
-"""URLs of the API: which are valid, how messages show them, and which need certificates."""
+"""URLs of the API: which are valid, and which need certificates."""
 
 import ipaddress
-import re
 import ssl
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from dtqs.bare_httpx import httpx
 from dtqs.errors import ConfigError
+from dtqs.shown_url import shown_url
 
 
 def is_local(url: str) -> bool:
@@ -24,11 +24,6 @@ def trust_for(url: str) -> ssl.SSLContext | bool:
     if urlsplit(url).scheme == "https" or (not is_local(url) and getproxies()):
         return True
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it trusts nobody
-
-
-def shown_url(url: str) -> str:
-    """Return a URL as messages show it: without user and password, which may hold a / or an @ by mistake."""
-    return re.sub(r"\A([a-zA-Z]+://)?.*@", r"\1", url, flags=re.DOTALL)
 
 
 def checked_url(url: str, name: str) -> str:

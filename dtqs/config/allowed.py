@@ -1,5 +1,6 @@
 """Describe which values a key of the configuration may hold; pure."""
 
+import re
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -8,7 +9,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dtqs.config.section import WithUnit
+from dtqs.config.section import ShownAs, WithUnit
+from dtqs.masking import masked_text
+from dtqs.shown_url import MASK, without_logins
+
+_ASSIGNED = re.compile(r"(passw|secret|token)\w*\s*=", re.IGNORECASE)
 
 
 def kinds(field: FieldInfo) -> tuple[Any, ...]:
@@ -25,6 +30,21 @@ def may_be_empty(field: FieldInfo) -> bool:
 
 def is_secret(field: FieldInfo) -> bool:
     return SecretStr in kinds(field)
+
+
+def shown(field: FieldInfo, text: str) -> str:
+    """Return a value as messages show it: without what may be secret in it."""
+    if is_secret(field):
+        return MASK
+    if mark := next((mark for mark in field.metadata if isinstance(mark, ShownAs)), None):
+        return mark.change(text) if text else ""
+    # a connection string under another key
+    return MASK if _ASSIGNED.search(text) else safe(text)
+
+
+def safe(text: str) -> str:
+    """Return a text about the configuration without the secrets that it quotes."""
+    return masked_text(without_logins(text))
 
 
 def is_list(field: FieldInfo) -> bool:

@@ -3,11 +3,11 @@
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from dtqs.config.section import Port, Section, is_network
+from dtqs.config.section import Port, Section, ShownAsUrl, is_network
 from dtqs.host_name import HOST_FAULT, is_host_name
 from dtqs.url_host import check_host_and_port
 
@@ -63,7 +63,7 @@ class FilesSection(Section):
     store: Literal["local", "s3"] = Field(
         "local", description="place of uploads and outputs: local is the folder, s3 an S3-compatible object storage"
     )
-    s3_endpoint: str = Field("", description="URL of the object storage; empty: Amazon S3 in s3_region")
+    s3_endpoint: Annotated[str, ShownAsUrl] = Field("", description="URL of the object storage; empty: Amazon S3 in s3_region")
     s3_region: str = Field("us-east-1", min_length=1, description="region that requests are signed for")
     s3_bucket: str = Field("", description="bucket of uploads and outputs")
     s3_prefix: str = Field("", description="prefix of all object names in the bucket, for example dtqs/")

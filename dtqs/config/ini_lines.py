@@ -14,8 +14,13 @@ def syntax_faults(error: configparser.Error) -> list[str]:
         case configparser.DuplicateSectionError():
             return [f"line {error.lineno}: section [{error.section}] stands here a second time; allowed: once"]
         case configparser.DuplicateOptionError():
-            return [f"line {error.lineno}: [{error.section}] {error.option} stands here a second time; allowed: once"]
+            return [f"line {error.lineno}: [{error.section}] {shown_key(error.option)} stands here a second time; allowed: once"]
     return [f"is no INI file: {type(error).__name__}"]
+
+
+def shown_key(key: str) -> str:
+    """Return a key as messages show it. A piece of a broken DSN would be no name."""
+    return key if re.fullmatch(r"[\w-]{1,60}", key) else "(a key that is no name)"
 
 
 def key_lines(text: str) -> dict[tuple[str, str], int]:

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty
+from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty, safe, shown
 from dtqs.config.files_section import FilesSection
-from dtqs.config.ini_lines import key_lines, syntax_faults
+from dtqs.config.ini_lines import key_lines, shown_key, syntax_faults
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.routing import SECTION as ROUTES
 from dtqs.config.routing import pool_problems, read_routes
@@ -243,7 +243,8 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
             else:
                 values[target] = _secret(section, key, entry, problems)
         else:
-            problems.append(f"{entry.where}: [{section}] {key}: no such key{_suggest(key, list(model.model_fields))}")
+            known = list(model.model_fields)
+            problems.append(f"{entry.where}: [{section}] {shown_key(key)}: no such key{_suggest(key, known)}")
     try:
         return model.model_validate({key: value for key, value in values.items() if value is not _UNREADABLE})
     except ValidationError as error:
@@ -254,17 +255,17 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
 def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fault: ErrorDetails) -> str:
     """Describe one wrong value: its place, the value unless it is a secret, the fault, and the allowed values."""
     key = str(fault["loc"][0]) if fault["loc"] else ""
-    said = fault["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    said = safe(fault["msg"].removeprefix("Value error, ").replace("Input should", "should"))
     if key not in model.model_fields:
         return f"[{section}]: {said}"
     model_field = model.model_fields[key]
     entry = entries.get(key) or entries.get(f"{key}_file")
     if entry is None:  # a default that does not fit another key
         entry = Entry(str(model_field.default), next((other.where for other in entries.values()), "default"))
-    shown = "" if is_secret(model_field) else f" {entry.text!r}"
+    value = "" if is_secret(model_field) else f" {shown(model_field, entry.text)!r}"
     hint = "; a comment needs a line of its own" if re.search(r"\s[;#]", entry.text) else ""
     return (
-        f"{entry.where}: [{section}] {key} ={shown}: {said}{hint}; "
+        f"{entry.where}: [{section}] {key} ={value}: {said}{hint}; "
         f"allowed: {allowed(model_field)} ({model_field.description})"
     )
 
@@ -273,9 +274,11 @@ def _secret(section: str, key: str, entry: Entry, problems: list[str]) -> object
     try:
         return Path(entry.text).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
+        # a text that is no absolute path may be the secret itself
+        value = f" = {entry.text!r}" if entry.text.startswith("/") else ""
+        why = error.strerror if isinstance(error, OSError) else "it is no path, or no UTF-8 text is there"
         problems.append(
-            f"{entry.where}: [{section}] {key} = {entry.text!r}: {error}; "
-            "allowed: a readable file that holds the secret"
+            f"{entry.where}: [{section}] {key}{value}: {why}; allowed: a readable file that holds the secret"
         )
         return _UNREADABLE
 

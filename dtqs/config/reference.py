@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dtqs.config.allowed import allowed, is_list, is_secret, number
+from dtqs.config.allowed import allowed, is_list, is_secret, number, shown
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.reader import Config
 from dtqs.config.routing import SECTION as ROUTES
 from dtqs.config.section import Section
 from dtqs.config.sections import SECTIONS
+from dtqs.shown_url import MASK as MASK
 
-MASK = "********"
 WIDTH = 120
 """Comments and lists in the INI file are wrapped at this column."""
 Models = Mapping[str, type[Section]]
@@ -157,7 +157,9 @@ def effective(config: Config, processors: Mapping[str, Section]) -> dict[str, di
 def _effective(config: Config, name: str, section: Section, key: str) -> tuple[str, str]:
     entries = config.raw.get(name, {})
     entry = entries.get(key) or entries.get(f"{key}_file")
-    return text_of(getattr(section, key)), entry.where if entry else "default"
+    field, text = type(section).model_fields[key], text_of(getattr(section, key))
+    is_plain = is_secret(field) or text == _default(field)  # masked already, or known to everybody
+    return text if is_plain else shown(field, text), entry.where if entry else "default"
 
 
 def text_of(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,23 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from dtqs.host_name import HOST_FAULT, is_host_name
+from dtqs.shown_url import MASK, shown_host, shown_url
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 _UNITS = "KMGT"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAs:
+    """Marks a text that may hold a secret. Messages and `dtqs config show` show what this function makes of it."""
+
+    change: Callable[[str], str]
+
+
+ShownAsUrl = ShownAs(shown_url)
+ShownAsHost = ShownAs(shown_host)
+"""For a URL whose path may hold a key."""
+ShownMasked = ShownAs(lambda _: MASK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ Host = Annotated[str, AfterValidator(_looked_up)]
 class Section(BaseModel):
     """A frozen section of the file. A field's description is its comment in conf/dtqs.ini; names end in the unit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod

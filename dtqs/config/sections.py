@@ -1,13 +1,13 @@
 """The sections of the configuration as frozen models; `dtqs.config.reader` fills them from file and environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from dtqs.config.broker_url import host_urls, tls
 from dtqs.config.files_section import FilesSection
-from dtqs.config.section import Host, Section, is_network
+from dtqs.config.section import Host, Section, ShownAsUrl, is_network
 from dtqs.config.trace_section import TraceSection
 from dtqs.host_name import HOST_FAULT, is_host_name
 
@@ -66,7 +66,7 @@ class ApiSection(Section):
     port: int = Field(8080, ge=1, le=65535, description="TCP port to listen on")
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="require API keys; off is allowed on loopback only")
-    public_url: str = Field("", description="URL under which clients reach the API, for links; empty: links are paths")
+    public_url: Annotated[str, ShownAsUrl] = Field("", description="URL under which clients reach the API, for links; empty: links are paths")
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="addresses or networks of proxies whose X-Forwarded-For header is trusted; proxies on this machine "

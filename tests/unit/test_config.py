@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from dtqs.config import SECTIONS, Config, Section, allowed, load
+from dtqs.config import SECTIONS, Config, Section, TraceSection, allowed, load
 from dtqs.config_file import find, list_places
 from dtqs.errors import ConfigError
 from dtqs.host_name import HOST_FAULT
@@ -261,6 +261,36 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     assert "[postgresql] dsn =:" in told
     config = load(None, {"DTQS_POSTGRESQL_DSN": "postgresql://u:sesame@h/d"})
     assert "sesame" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[postgresql]\ndsn_file = postgresql://u:hunter2@h/d",
+        "[postgresql]\ndsn_file = hunter2",
+        "[rabbitmq]\nurl_file = amqp://u:hunter2@h/",
+        "[trace]\notlp_endpoint = https://u:hunter2@collector",
+        "[trace]\notlp_endpoint = https://hunter2@collector",
+        "[trace]\notlp_endpoint = https://collector/?key=hunter2",
+        "[files]\ns3_endpoint = https://u:hunter2@store",
+        "[files]\ns3_endpoint = https://u:a/hunter2@store",
+        "[files]\ns3_endpoint = https://u:a?hunter2@store",
+        "[api]\ntrusted_proxies = http://u:hunter2@proxy",
+        "[api]\nport = https://hunter2@h",
+        "[api]\nport = host=h password='a hunter2'",
+        "[postgresql]\nhunter2@host:5432/d",
+        "[postgresql]\nhunter2@host:5432/d\nhunter2@host:5432/e",
+    ],
+)
+def test_no_message_quotes_a_secret(tmp_path: Path, text: str) -> None:
+    told = problems(tmp_path, f"{text}\n")
+    assert "hunter2" not in str(told), told
+
+
+def test_the_text_of_a_models_own_error_quotes_no_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TraceSection(otlp_endpoint="https://u:hunter2@collector")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from dtqs.config import Section, load
 from dtqs.config.reference import MASK, default_ini, effective, mask_connection_string, models, reference, write_ini
 from dtqs.processors.catalog import BUILT_IN, Catalog
+from dtqs.processors.sms.settings import SmsSettings
 from dtqs.resources import resource
 
 BUILT_IN_MODELS: dict[str, type[Section]] = {
@@ -71,6 +72,22 @@ def test_the_output_of_show_can_be_read_again(tmp_path: Path) -> None:
 def test_secrets_are_masked(secret: str, shown: str) -> None:
     assert mask_connection_string(secret) == shown
     assert "ame" not in mask_connection_string(secret).replace("dbname", "")
+
+
+def test_show_masks_the_keys_in_urls_and_headers(tmp_path: Path) -> None:
+    (tmp_path / "dtqs.ini").write_text(
+        "[api]\npublic_url = https://u:sesame@tasks.example/dtqs\n[processor:sms]\n"
+        "url = https://gateway.example/bot-sesame/send?key=sesame\n"
+        'headers = {"Authorization": "Bearer sesame"}\nbody = {"key": "sesame"}\n'
+        "status_callback = https://tasks.example/?token=sesame\nbase_url = https://twilio.example/?key=sesame\n",
+        encoding="utf-8",
+    )
+    config = load(tmp_path / "dtqs.ini", {})
+    text = write_ini(effective(config, {"sms": config.processor("sms", SmsSettings)}))
+    assert "sesame" not in text
+    assert "public_url = https://tasks.example/dtqs\n" in text
+    assert f"url = https://gateway.example/{MASK}\n" in text
+    assert f"headers = {MASK}\n" in text
 
 
 def test_show_masks_secrets() -> None:

@@ -13,7 +13,7 @@ from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import is_quorum
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
-from dtqs.client.urls import is_local, shown_url, trust_for
+from dtqs.client.urls import is_local, trust_for
 from dtqs.config import Config
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
@@ -21,6 +21,7 @@ from dtqs.files import FileSpace
 from dtqs.routes import QUEUE
 from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.processes import running
+from dtqs.shown_url import shown_url
 
 _API_SECONDS = 5.0
 _AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"

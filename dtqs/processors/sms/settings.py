@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from dtqs.config.section import Host
+from dtqs.config.section import Host, ShownAsHost, ShownAsUrl, ShownMasked
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.sms import template
 from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
@@ -68,8 +68,8 @@ def _pattern(text: str) -> str:
     return text
 
 
-Text = Annotated[str, _optional(template.check)]
-Url = Annotated[str, _optional(_web_url)]
+Text = Annotated[str, _optional(template.check), ShownMasked]
+Url = Annotated[str, _optional(_web_url), ShownAsHost]
 
 
 class SmsSettings(ProcessorSettings):
@@ -100,7 +100,7 @@ class SmsSettings(ProcessorSettings):
         0.0, ge=0, le=1000, description="messages a second from one sender id, all workers together; 0: no limit"
     )
     sender_burst: int = Field(1, ge=1, le=1000, description="messages from one sender id at once after a pause")
-    status_callback: Annotated[str, _optional(_callback)] = Field(
+    status_callback: Annotated[str, _optional(_callback), ShownAsHost] = Field(
         "", description="URL for status reports (twilio, http); ${id} in it stands for the task's id"
     )
     connect_timeout_seconds: float = Field(
@@ -121,7 +121,7 @@ class SmsSettings(ProcessorSettings):
     messaging_service_sid: str = Field(
         "", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender if none is given"
     )
-    base_url: Annotated[str, AfterValidator(_web_url)] = Field(
+    base_url: Annotated[str, AfterValidator(_web_url), ShownAsUrl] = Field(
         "https://api.twilio.com", min_length=1, description="twilio: URL of its API"
     )
     # smpp
@@ -152,7 +152,7 @@ class SmsSettings(ProcessorSettings):
     # http
     method: Literal["POST", "PUT", "GET"] = Field("POST", description="http: method of the request")
     url: Url = Field("", description="http: the gateway's URL; may contain ${to} and others, see docs/sms.md")
-    headers: Annotated[str, AfterValidator(_headers)] = Field(
+    headers: Annotated[str, AfterValidator(_headers), ShownMasked] = Field(
         "", description='http: JSON object of headers, such as {"Authorization": "Bearer ${token}"}'
     )
     content_type: str = Field(
@@ -222,6 +222,5 @@ class SmsSettings(ProcessorSettings):
         try:
             json.loads(template.fill(self.body, sample, template.in_json))
         except ValueError as error:
-            raise PydanticCustomError(
-                "body", "body = {body}: not JSON: {why}", {"body": self.body, "why": str(error)}
-            ) from None
+            # without the body, which may hold a key
+            raise PydanticCustomError("body", "body is not JSON: {why}", {"why": str(error)}) from None

@@ -24,7 +24,8 @@ def check(template: str) -> str:
     """Return the template unchanged. Raises ValueError for an unknown name."""
     for name in _PLACE.findall(template):
         if name not in NAMES:
-            raise ValueError(f"unknown ${{{name}}}; allowed: {', '.join(f'${{{known}}}' for known in NAMES)}")
+            shown = name if re.fullmatch("[a-z_]{1,20}", name) else "…"  # a name, and no key in the wrong place
+            raise ValueError(f"unknown ${{{shown}}}; allowed: {', '.join(f'${{{known}}}' for known in NAMES)}")
     return template
 
 
@@ -72,10 +73,10 @@ def headers(text: str) -> dict[str, str]:
     value: Any = json.loads(text) if text else {}
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise ValueError('not headers; allowed: a JSON object of texts, such as {"X-Reference": "${id}"}')
-    for name, template in value.items():
+    for number, (name, template) in enumerate(value.items(), 1):
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or in_header(template) != template:
             raise ValueError(
-                f"not a header: {name!r}; allowed: a name of letters, digits and -, a value of printable ASCII"
+                f"header {number} is not a header; allowed: a name of letters, digits and -, a value of printable ASCII"
             )
         check(template)
     return value

@@ -84,6 +84,16 @@ def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_na
     assert find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k", "DTQS_URL": "https://evil.example"}).key == "k"
 
 
+def test_no_message_shows_user_and_password_of_a_url(tmp_path: Path) -> None:
+    (tmp_path / "client.env").write_text("DTQS_URL=https://u:hunter2@tasks.example\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"names https://tasks\.example,"):
+        find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k"})
+    for url in ("u:hunter2@tasks.example", "http://u:a/hunter2@tasks.example", "http://u:a?hunter2@tasks.example"):
+        with pytest.raises(ConfigError, match="DTQS_URL") as caught:
+            find_endpoint(None, {"DTQS_URL": url})
+        assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["tasks.example", "ftp://tasks.example", "http://"])
 def test_text_that_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="DTQS_URL"):

@@ -9,8 +9,9 @@ import pytest
 
 from dtqs.client import Client, Submission
 from dtqs.client.errors import ApiUnavailable
-from dtqs.client.urls import shown_url, trust_for
+from dtqs.client.urls import trust_for
 from dtqs.errors import ConfigError
+from dtqs.shown_url import shown_host, shown_url
 
 DRIVERS = ("psycopg", "pika", "PIL", "falcon", "gevent", "pydantic")
 
@@ -132,3 +133,19 @@ def test_the_message_about_a_wrong_url_shows_no_password(url: str) -> None:
 def test_a_password_that_looks_like_a_path_is_not_shown() -> None:
     assert shown_url("http://ada:1/secret@127.0.0.1:1") == "http://127.0.0.1:1"
     assert shown_url("https://dtqs.example/api") == "https://dtqs.example/api"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "host"),
+    [
+        ("https://gw.example/send/secret", None, "https://gw.example/********"),
+        ("https://gw.example/?key=secret", "https://gw.example/?********", "https://gw.example/********"),
+        ("https://gw.example?key=secret", "https://gw.example?********", "https://gw.example?********"),
+        ("https://gw.example/?to=a@b&key=secret", "https://********", "https://********"),
+        ("https://gw.example/?to=a@secret", None, "https://********"),
+        ("https://ada:secret@gw.example/x", "https://gw.example/x", "https://gw.example/********"),
+    ],
+)
+def test_queries_and_paths_that_may_hold_a_key_are_masked(url: str, shown: str | None, host: str) -> None:
+    assert shown is None or shown_url(url) == shown
+    assert shown_host(url) == host

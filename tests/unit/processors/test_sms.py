@@ -126,7 +126,7 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
         ("provider = http\nurl = https://h:abc/${to}", "the port is not valid"),
         (f"{TWILIO}\nbase_url = https://h:0", "the port is not valid"),
         ('provider = http\nurl = http://g/\nbody = {"text": ${text}}', "not JSON"),
-        ('headers = {"A b": "c"}', "not a header: 'A b'"),
+        ('headers = {"A b": "c"}', "header 1 is not a header"),
         ("headers = X-A: b", "not JSON"),
         ("provider = http\nurl = http://g/\ncontent_type = text/plain; charset=latin1", "the encoding latin1; allowed"),
         (
@@ -148,6 +148,28 @@ def test_wrong_settings_are_reported_before_anything_starts(
         Catalog.load(config(keys))
     assert why in str(caught.value)
     assert "longer than eight" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "url = https://u:hunter2@gateway/",
+        "url = https://gateway/?key=hunter2&to=${number}",
+        "url = https://gateway/hunter2#part",
+        "url = https://gateway/${hunter2}",
+        'headers = {"Authorization": "Bearer hunter2"',
+        'headers = {"Bearer hunter2": "x"}',
+        'headers = {"Authorization": "hunter2 ${key}"}',
+        'provider = http\nurl = http://g/\nbody = {"key": "hunter2", "text": ${text}}',
+        "status_callback = https://u:hunter2@h/",
+        "base_url = https://u:hunter2@h",
+        "auth_token_file = hunter2",
+    ],
+)
+def test_wrong_settings_are_reported_without_keys_and_passwords(config: Callable[[str], Config], keys: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Catalog.load(config(keys))
+    assert "hunter2" not in str(caught.value), caught.value
 
 
 def test_without_a_provider_a_task_fails_and_names_the_setting(attempt: Attempt) -> None:
