@@ -130,6 +130,7 @@ def _print(reading: Reading, as_json: bool) -> int:
     else:
         good = reading if reading.totals is not None else None
         width = shutil.get_terminal_size((_ONCE_WIDTH, 24)).columns
-        for line in overview(Snapshot(reading, good), width, _ONCE_HEIGHT, time.time()):
+        lines = overview(Snapshot(reading, good), width, _ONCE_HEIGHT, time.time())
+        for line in lines.shown(0, len(lines)):
             click.echo(fit(line, width).text.rstrip())
     return 1 if reading.alarms else 0

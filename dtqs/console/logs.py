@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from dtqs.amounts import clock
 from dtqs.console.formats import short_id
-from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
+from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
+from dtqs.console.rows import Lines, Mark, Rows
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.event import LEVELS as ROW_LEVELS
 from dtqs.masking import masked
@@ -18,7 +19,7 @@ _EVENT_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_
 
 def logs(
     snapshot: Snapshot, entries: Sequence[SystemLogRow], wanted: LogsWanted, follow: bool, width: int, now: float
-) -> list[ScreenLine]:
+) -> Lines:
     """Return the lines of the tab. `entries` come from the snapshot, or from the moment when following stopped."""
     notes = [
         f"level {wanted.level} and above" if wanted.level else "",
@@ -30,12 +31,21 @@ def logs(
     ]
     head = title("Log", width, ", ".join(filter(None, notes)))
     if snapshot.logs_of != wanted:
-        return [head, line(StyledText(" Searching …", "dim"))]
-    rows = [log_line(entry, width, now) for entry in entries]
-    if not rows:
+        return Lines([head, line(StyledText(" Searching …", "dim"))])
+    if not entries:
         empty = " The log is empty." if wanted == LogsWanted() else " No recent log row matches. Esc clears the filter."
-        rows = [line(StyledText(empty, "dim"))]
-    return [head, *([restyled(row, "dim") for row in rows] if snapshot.stale else rows)]
+        return Lines([head, line(StyledText(empty, "dim"))])
+    rows = log_rows(entries, width, now)
+    return Lines([head], rows.restyled("dim") if snapshot.stale else rows)
+
+
+def log_rows(entries: Sequence[SystemLogRow], width: int, now: float) -> Rows:
+    """Return log rows as lines that can be selected and opened."""
+    return Rows(
+        entries,
+        lambda entry: log_line(entry, width, now),
+        lambda entry: Mark(str(entry.log_id), entry.task_id),
+    )
 
 
 def log_line(entry: SystemLogRow, width: int, now: float) -> ScreenLine:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from dtqs.amounts import age, amount, clock, plural, rate, seconds, size
 from dtqs.console.formats import cut_marks, short_id
-from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, restyled, safe, spark, title
-from dtqs.console.logs import log_line
+from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, safe, spark, title
+from dtqs.console.logs import log_rows
+from dtqs.console.rows import Lines, Mark, Rows
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
@@ -19,22 +20,19 @@ TALL = 36
 """Minimum height for the end of the log. On a lower tab the log is not read, so old rows would stand still."""
 
 
-def overview(snapshot: Snapshot, width: int, height: int, now: float) -> list[ScreenLine]:
+def overview(snapshot: Snapshot, width: int, height: int, now: float) -> Lines:
     """Return the lines of the tab, fitted to the height where possible; the operator scrolls to the rest."""
     if snapshot.reading is None:
-        return [*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))]
+        return Lines([*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))])
     top = [*_health(snapshot, width)]
     good = snapshot.good
     if good is None:
-        return top
-    body = [
-        *_flow(snapshot, good, width),
-        *_failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2),
-        *_workers(good, width),
-    ]
+        return Lines(top)
+    failures = _failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2)
+    body = Lines([*_flow(snapshot, good, width), *failures], *_workers(good, width))
     if height >= TALL and (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
-        body += [title("Log", width), *(log_line(entry, width, now) for entry in snapshot.logs[1 - left :])]
-    return top + ([restyled(each, "dim") for each in body] if snapshot.stale else body)
+        body = Lines(*body.parts, [title("Log", width)], log_rows(snapshot.logs[1 - left :], width, now))
+    return Lines(top, *(body.restyled("dim") if snapshot.stale else body).parts)
 
 
 def _broken(snapshot: Snapshot) -> Iterator[ScreenLine]:
@@ -177,27 +175,27 @@ def _failure(failure: Failure, width: int, now: float) -> ScreenLine:
     )
 
 
-def _workers(good: Reading, width: int) -> Iterator[ScreenLine]:
+def _workers(good: Reading, width: int) -> Iterator[list[ScreenLine] | Rows]:
     workers = good.workers or ()
     groups: dict[tuple[str, str], list[WorkerReading]] = {}
     for worker in workers:
         groups.setdefault((worker.node_name, worker.pool), []).append(worker)
     if not groups:
-        yield title("Workers", width, "no worker is running")
+        yield [title("Workers", width, "no worker is running")]
     for (node, pool), members in groups.items():
         busy = sum(worker.task_id is not None for worker in members)
         keepers = [
             process for process in good.processes or () if process.role == "keeper" and process.node_name == node
         ]
-        yield title(
-            f"Workers: node {safe(node)}, pool {safe(pool)}",
-            width,
-            f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here"),
+        note = f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here")
+        yield [title(f"Workers: node {safe(node)}, pool {safe(pool)}", width, note)]
+        yield Rows(
+            sorted(members, key=lambda each: (each.task_id is None, each.slot)),
+            lambda worker: _worker(worker, width),
+            lambda worker: Mark(f"worker {worker.worker_id}", worker.task_id),
         )
-        for worker in sorted(members, key=lambda each: (each.task_id is None, each.slot)):
-            yield _worker(worker, width)
     if good.more_workers:
-        yield line(StyledText(f" and {good.more_workers:,} more workers", "dim"))
+        yield [line(StyledText(f" and {good.more_workers:,} more workers", "dim"))]
 
 
 def _worker(worker: WorkerReading, width: int) -> ScreenLine:

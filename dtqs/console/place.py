@@ -1,9 +1,9 @@
 """Scroll position and selection of one view: the lines on the screen, and keys that move; pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dtqs.console.lines import ScreenLine, fit, restyled
+from dtqs.console.rows import Lines
 
 STEPS = {"down": 1, "j": 1, "up": -1, "k": -1}
 PAGES = {"pagedown": 1, "pageup": -1}
@@ -17,22 +17,22 @@ class Place:
     scroll: int = 0
     selected: str | None = None
 
-    def visible(self, lines: Sequence[ScreenLine], rows: int, width: int) -> list[ScreenLine]:
+    def visible(self, lines: Lines, rows: int, width: int) -> list[ScreenLine]:
         """Return the visible lines, the selected one highlighted. Scroll back if the view has become shorter."""
         self.scroll = max(0, min(self.scroll, len(lines) - rows))
-        fitted = [fit(each, width) for each in lines[self.scroll : self.scroll + rows]]
+        fitted = [fit(each, width) for each in lines.shown(self.scroll, rows)]
         return [
             restyled(each, "selected") if each.key is not None and each.key == self.selected else each
             for each in fitted
         ]
 
-    def selected_task(self, lines: Sequence[ScreenLine]) -> str | None:
+    def selected_task(self, lines: Lines) -> str | None:
         """Return the task id of the selected line."""
         if self.selected is None:
             return None
-        return next((each.task_id for each in lines if each.key == self.selected), None)
+        return next((mark.task_id for mark in lines.marks() if mark.key == self.selected), None)
 
-    def move(self, key: str, lines: Sequence[ScreenLine], rows: int) -> None:
+    def move(self, key: str, lines: Lines, rows: int) -> None:
         """Take one of the keys of STEPS, PAGES and ENDS."""
         if key in STEPS:
             self.select(STEPS[key], lines, rows)
@@ -43,14 +43,14 @@ class Place:
         else:
             self.scroll = 0 if key in ("home", "g") else len(lines)
 
-    def scroll_by(self, count: int, lines: Sequence[ScreenLine], rows: int) -> None:
+    def scroll_by(self, count: int, lines: Lines, rows: int) -> None:
         """Scroll within the lines."""
         self.scroll = max(0, min(self.scroll + count, len(lines) - rows))
 
-    def select(self, step: int, lines: Sequence[ScreenLine], rows: int) -> None:
+    def select(self, step: int, lines: Lines, rows: int) -> None:
         """Select the next selectable line in this direction, and scroll past the last one."""
-        keyed = [number for number, each in enumerate(lines) if each.key is not None]
-        current = next((number for number in keyed if lines[number].key == self.selected), None)
+        keyed = [number for number, mark in enumerate(lines.marks()) if mark.key is not None]
+        current = next((number for number in keyed if lines.mark(number).key == self.selected), None)
         if current is None:
             inside = [number for number in keyed if self.scroll <= number < self.scroll + rows]
             target = (inside[0] if step > 0 else inside[-1]) if inside else None
@@ -60,5 +60,5 @@ class Place:
         if target is None:
             self.scroll = max(0, self.scroll + step)
             return
-        self.selected = lines[target].key
+        self.selected = lines.mark(target).key
         self.scroll = max(min(self.scroll, target if target > keyed[0] else 0), target - rows + 1)

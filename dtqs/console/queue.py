@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from dtqs.amounts import age, clock, moment
 from dtqs.console.formats import cut_marks, short_id
-from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, restyled, safe, title, typed
+from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
+from dtqs.console.rows import Lines, Mark, Rows
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.readings import QueuedTask
 from dtqs.task import TaskRecord
@@ -12,15 +13,15 @@ from dtqs.task import TaskRecord
 STATUS_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "pending": ""}
 
 
-def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> list[ScreenLine]:
+def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> Lines:
     """Return the lines of the tab."""
     if wanted.text:
-        lines = list(_matching(snapshot, wanted, width, now))
+        lines = _matching(snapshot, wanted, width, now)
     elif snapshot.good is None:
-        return [line(StyledText(" Reading PostgreSQL …", "dim"))]
+        return Lines([line(StyledText(" Reading PostgreSQL …", "dim"))])
     else:
-        lines = list(_coming(snapshot, width, height, now))
-    return [restyled(each, "dim") for each in lines] if snapshot.stale else lines
+        lines = Lines(list(_coming(snapshot, width, height, now)))
+    return lines.restyled("dim") if snapshot.stale else lines
 
 
 def _coming(snapshot: Snapshot, width: int, height: int, now: float) -> Iterator[ScreenLine]:
@@ -67,7 +68,14 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, if_empty: str) 
         )
 
 
-def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Iterator[ScreenLine]:
+def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Lines:
+    records = snapshot.listing if snapshot.listing_of == wanted else ()
+    rows = Rows(records, lambda record: _record(record, width, now), lambda record: Mark(record.task_id, record.task_id))
+    return Lines(list(_found(snapshot, wanted, width)), rows)
+
+
+def _found(snapshot: Snapshot, wanted: TaskWanted, width: int) -> Iterator[ScreenLine]:
+    """Write the lines above the tasks."""
     if snapshot.listing_of != wanted:
         yield title("Tasks", width, typed(wanted.text))
         yield line(
@@ -85,8 +93,6 @@ def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) ->
                 "dim",
             )
         )
-    for record in snapshot.listing:
-        yield _record(record, width, now)
 
 
 def _record(record: TaskRecord, width: int, now: float) -> ScreenLine:

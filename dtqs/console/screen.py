@@ -5,7 +5,7 @@ Independent of curses and of servers.
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dtqs.console.head import head
 from dtqs.console.help import foot, help_lines
@@ -15,10 +15,10 @@ from dtqs.console.overview import overview
 from dtqs.console.place import ENDS, PAGES, STEPS, Place
 from dtqs.console.prompt import Question, input_line, question_line
 from dtqs.console.queue import queue
+from dtqs.console.rows import Lines
 from dtqs.console.snapshot import STATUSES, FilterRefused, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
-from dtqs.console.task import task, value_lines
+from dtqs.console.task import task
 from dtqs.readings import SystemLogRow
-from dtqs.task import TaskRecord
 
 TABS = ("overview", "queue", "logs")
 INPUT_LIMIT = 200
@@ -42,11 +42,11 @@ class Screen:
         self._held: tuple[SystemLogRow, ...] = ()
         self._places: dict[str, Place] = {}
         self._head: list[ScreenLine] = []
-        self._lines: list[ScreenLine] = []
+        self._lines = Lines()
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
         self._notice_number, self._notice_until = -1, 0.0
-        self._values: tuple[TaskRecord, int, list[ScreenLine]] | None = None
+        self._kept: dict[str, tuple[object, list[ScreenLine]]] = {}
 
     @property
     def view(self) -> str:
@@ -78,7 +78,7 @@ class Screen:
         now = time.time() if now is None else now
         whole = self._body(width, now)
         pinned = 1 if self.view not in ("overview", "queue", "help") else 0
-        self._head, self._lines = whole[:pinned], whole[pinned:]
+        self._head, self._lines = whole.shown(0, pinned), whole.below(pinned)
         self._room = max(1, self._room - pinned)
         place = self.place
         if self.view == "logs" and self.follow:
@@ -88,11 +88,11 @@ class Screen:
         title, self._tabs_at = head(self.snapshot, TABS, self.tab, width)
         return [fit(each, width) for each in (title, *self._head, *shown, self._foot(width, now))][:height]
 
-    def _body(self, width: int, now: float) -> list[ScreenLine]:
+    def _body(self, width: int, now: float) -> Lines:
         if self.help:
-            return help_lines(self._act is None)
+            return Lines(help_lines(self._act is None))
         if self.opened:
-            return task(self.snapshot, self.opened[-1], width, now, self._value_lines)
+            return Lines(task(self.snapshot, self.opened[-1], width, now, self._keep))
         if self.tab == "queue":
             return queue(self.snapshot, self.tasks, width, self._room, now)
         if self.tab == "logs":
@@ -100,11 +100,11 @@ class Screen:
             return logs(self.snapshot, entries, self.logs_wanted, self.follow, width, now)
         return overview(self.snapshot, width, self._room, now)
 
-    def _value_lines(self, record: TaskRecord, width: int) -> list[ScreenLine]:
-        """Cache the lines of the open task: frames come several times per second, payloads may be large."""
-        if self._values is None or self._values[1] != width or self._values[0] != record:
-            self._values = (record, width, list(value_lines(record, width)))
-        return self._values[2]
+    def _keep(self, part: str, value: object, write: Callable[[], Iterable[ScreenLine]]) -> list[ScreenLine]:
+        """Cache the lines of a part of the open task: frames come several times per second."""
+        if part not in self._kept or self._kept[part][0] != value:
+            self._kept[part] = (value, list(write()))
+        return self._kept[part][1]
 
     def _foot(self, width: int, now: float) -> ScreenLine:
         if self.question is not None:
@@ -254,7 +254,7 @@ class Screen:
         on_a_line = row <= self._room + len(self._head) and 0 <= number < len(self._lines)
         if not on_a_line or self.question is not None or self.input is not None:
             return
-        chosen, place = self._lines[number], self.place
+        chosen, place = self._lines.mark(number), self.place
         if chosen.key is not None and place.selected == chosen.key and chosen.task_id is not None:
             self.opened.append(chosen.task_id)
         elif chosen.key is not None:

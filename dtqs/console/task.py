@@ -1,7 +1,7 @@
 """The view of one task: status, attempts with errors, payload, result, files and log, secrets masked; pure."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -23,10 +23,12 @@ _END_CELLS = 23
 _ENDS = ("completed", "failed", "cancelled", "pending")
 
 
-def task(
-    snapshot: Snapshot, task_id: str, width: int, now: float, values: Callable[[TaskRecord, int], Sequence[ScreenLine]]
-) -> list[ScreenLine]:
-    """Return the lines of the view. `values` writes payload and result: `value_lines` or a cache of it."""
+Keep = Callable[[str, object, Callable[[], Iterable[ScreenLine]]], Sequence[ScreenLine]]
+"""Returns the lines of a part: those of the last call with the same name and value, else new ones."""
+
+
+def task(snapshot: Snapshot, task_id: str, width: int, now: float, keep: Keep) -> list[ScreenLine]:
+    """Return the lines of the view. `keep` spares the slow parts, whose values are large and seldom change."""
     detail = snapshot.detail
     if detail is None or detail.task_id != task_id:
         return [title(f"Task {task_id}", width), line(StyledText(" Reading …", "dim"))]
@@ -35,11 +37,13 @@ def task(
             title(f"Task {task_id}", width),
             line(StyledText(" No such task: the id is unknown, or the task has been deleted.", "bad")),
         ]
+    record = detail.record
+    logs = detail.logs, width, now // 60  # the date of a time is shown from the next day on
     return [
-        *_facts(detail.record, width, now),
-        *_attempts(detail, width, now),
-        *values(detail.record, width),
-        *_log(detail.logs, width, now),
+        *_facts(record, width, now),
+        *keep("attempts", logs, lambda: _attempts(detail, width, now)),
+        *keep("values", (record, width), lambda: _values(record, width)),
+        *keep("log", logs, lambda: _log(detail.logs, width, now)),
     ]
 
 
@@ -113,8 +117,8 @@ def _traceback(row: SystemLogRow, width: int) -> Iterator[ScreenLine]:
             )
 
 
-def value_lines(record: TaskRecord, width: int) -> Iterator[ScreenLine]:
-    """Write payload, error, files and result. Slow for a large payload: cache the lines."""
+def _values(record: TaskRecord, width: int) -> Iterator[ScreenLine]:
+    """Write payload, error, files and result."""
     yield title("Payload", width)
     yield from _json(record.payload, width)
     if record.error is not None and record.status not in ("completed", "failed"):

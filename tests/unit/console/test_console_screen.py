@@ -1,6 +1,7 @@
 """The screen without a terminal: frames fit, keys and clicks act as shown, a task's text controls nothing."""
 
 import dataclasses
+import importlib
 from typing import Any
 
 import pytest
@@ -197,6 +198,56 @@ def test_a_retried_task_can_be_opened_from_its_retry() -> None:
     trial = Trial()
     trial.press("2", "down", "enter", "down", "enter")
     assert trial.screen.opened == [IDS[0], IDS[1]]
+
+
+LONG = dataclasses.replace(
+    SNAPSHOT,
+    good=changed(workers=tuple(dataclasses.replace(WORKER, worker_id=f"w{i}", slot=i) for i in range(10_000))),
+    logs=tuple(dataclasses.replace(entry(0), log_id=number) for number in range(10_000)),
+    listing=tuple(record(task_id=f"01a20f62-c58a-7434-8918-{number:012d}") for number in range(10_000)),
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "writer"),
+    [
+        (("1",), "overview._worker"),
+        (("2",), "queue._record"),
+        (("3",), "logs.log_line"),
+        (("3", "g"), "logs.log_line"),
+    ],
+)
+def test_a_redraw_writes_only_the_rows_on_the_screen(
+    monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], writer: str
+) -> None:
+    trial = Trial(LONG)
+    trial.screen.tasks = TaskWanted(status="failed")
+    trial.press(*keys, "down")
+    write = getattr(importlib.import_module(f"dtqs.console.{writer.partition('.')[0]}"), writer.partition(".")[2])
+    written = list[object]()
+
+    def counted(entry: object, width: int, *now: float) -> object:
+        written.append(entry)
+        return write(entry, width, *now)
+
+    monkeypatch.setattr(f"dtqs.console.{writer}", counted)
+    for key in ("pagedown", "down", "pageup"):
+        written.clear()
+        trial.screen.press(key)
+        trial.draw()
+        assert 0 < len(written) <= trial.height
+
+
+def test_an_open_task_is_written_anew_only_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial()
+    trial.press("1", "down", "enter")
+    trial.screen.opened = [IDS[0]]
+    first = trial.draw()
+    monkeypatch.setattr("dtqs.console.task.paragraph", lambda *_: pytest.fail("written again"))
+    assert trial.draw() == first
+    with pytest.raises(pytest.fail.Exception):
+        trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(), (entry(0),)))
+        trial.draw()
 
 
 def test_a_click_selects_and_a_second_click_opens() -> None:
