@@ -29,7 +29,8 @@ class BucketStore:
     def begin(self, limit_bytes: int | None) -> PendingFile:
         """Begin a new file, which is on the disk until it is complete. Raises FilesUnavailable."""
         file_id = uuid7()
-        return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes)
+        # the keeper knows a worker's files by their folder
+        return PendingFile(file_id, self._scratch.part(file_id), self._keep, limit_bytes, self._scratch.owner is None)
 
     def open(self, name: str, file_id: str) -> BinaryIO:
         """Return the object as an open file. Raises InputRefused, FilesUnavailable."""

@@ -1,6 +1,7 @@
 """A file that is being written: first under a temporary name, then kept under its id, where its store decides."""
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -36,8 +37,14 @@ class PendingFile:
     _file: FileIO | None = None
 
     def __init__(
-        self, file_id: str, temporary: Path, keep: Callable[["PendingFile"], None], limit_bytes: int | None = None
+        self,
+        file_id: str,
+        temporary: Path,
+        keep: Callable[["PendingFile"], None],
+        limit_bytes: int | None = None,
+        locked: bool = False,
     ) -> None:
+        """`locked`: a killed process is known by the lock that its file lacks. See unfinished.py."""
         self.file_id, self.size_bytes, self.temporary = file_id, 0, temporary
         self._keep, self._limit = keep, limit_bytes
         self._hash, self._head = hashlib.sha256(), b""
@@ -45,8 +52,10 @@ class PendingFile:
             with disk_faults():
                 make_parents(temporary)
                 self._begun = True
-                opener = partial(os.open, mode=FILE_MODE)
-                self._file = open(temporary, "xb+", buffering=0, opener=opener)  # noqa: SIM115 this object closes it
+                self._open(temporary)
+                while locked and not _hold(self.fileno()):
+                    self._close()
+                    self._open(temporary)
         except FilesUnavailable:
             self._begun = False  # an existing file belongs to another writer
             raise
@@ -120,6 +129,10 @@ class PendingFile:
     def __del__(self) -> None:
         self.abort()
 
+    def _open(self, temporary: Path) -> None:
+        opener = partial(os.open, mode=FILE_MODE)
+        self._file = open(temporary, "xb+", buffering=0, opener=opener)  # noqa: SIM115 this object closes it
+
     def _note(self, chunk: bytes) -> None:
         self._hash.update(chunk)
         if len(self._head) < HEAD_BYTES:
@@ -134,6 +147,13 @@ class PendingFile:
         if self._file:
             with suppress(OSError):  # the data is already on the disk, or unwanted
                 self._file.close()
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock a new file until it is closed. Return False if unfinished.py took it before: then it has no name."""
+    with suppress(OSError):  # a file system without locks: nothing is deleted there
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink > 0
 
 
 @contextmanager

@@ -15,6 +15,10 @@ from dtqs.files.pending import disk_faults, make_parents
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAME = re.compile(rf"{_UUID}\.(?:part|[a-z0-9_]{{8}})|dtqs\.[a-z0-9_]{{8}}")
 """Names made here: an unfinished file, the private folder of a task, and an unnamed file on an old file system."""
+PART = re.compile(rf"{_UUID}\.part")
+"""The name of an unfinished file."""
+TEMPORARY = "tmp"
+"""The folder below [files] directory."""
 NOTE = "stored"
 """The file in a worker's folder that lists the files it stored since its last finish."""
 
@@ -28,7 +32,7 @@ class Scratch:
     """`owner` is the worker that writes here, or None. One attempt at a time writes in a worker's folder."""
 
     def __init__(self, root: Path, owner: str | None = None) -> None:
-        self.root, self.folder = root, root / owner if owner else root
+        self.root, self.owner, self.folder = root, owner, root / owner if owner else root
         self._note = self.folder / NOTE if owner else None
         self._settled = True
 

@@ -16,7 +16,7 @@ from dtqs.files.local import LocalStore
 from dtqs.files.pending import PendingFile, disk_faults
 from dtqs.files.roots import Roots
 from dtqs.files.s3 import S3Client
-from dtqs.files.scratch import Scratch
+from dtqs.files.scratch import TEMPORARY, Scratch
 from dtqs.files.uri import SourceUri, parse, parse_url, redacted
 from dtqs.task import OutputFile
 
@@ -39,8 +39,8 @@ class FileSpace:
 
     def __init__(self, section: FilesSection, owner: str | None = None) -> None:
         client = self._client = S3Client(section)
-        self._scratch = Scratch(section.directory / "tmp", owner)
-        self._leftovers = Leftovers(section.directory / "tmp", self.remove)
+        self._scratch = Scratch(section.directory / TEMPORARY, owner)
+        self._leftovers = Leftovers(section.directory / TEMPORARY, self.remove)
         self._guard = Guard(section)
         self._fetcher, self._sources = Fetcher(section, self._guard), BucketSources(section, client)
         self._roots = Roots(section.roots, section.directory)

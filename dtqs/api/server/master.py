@@ -27,6 +27,7 @@ from dtqs.api.server.wsgi import application
 from dtqs.config import ApiSection, Config, load
 from dtqs.config_file import find
 from dtqs.errors import ConfigError
+from dtqs.files.unfinished import clear
 from dtqs.own_program import execute, own_command
 from dtqs.processors.catalog import Catalog
 from dtqs.resources import resource
@@ -100,6 +101,7 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def start(self) -> None:
         """Begin, with the sockets and the processes of the program before, if there was one."""
+        self._clear_files()
         if before := self.app.handover:
             self._take_over(before)
         super().start()
@@ -145,14 +147,27 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def reap_workers(self) -> None:
         self._service.ending()  # gunicorn's wait for the processes of a stop comes here ten times a second
+        before = len(self.WORKERS)
         for _ in range(_FAULTS_LIMIT):
             try:
-                return super().reap_workers()  # type: ignore[no-any-return]
+                super().reap_workers()
+                break
             except HaltServer as fault:
                 if not self.app.served.at:
                     raise  # no process has ever served: the start has failed
                 self._put_off(fault)
-        return None
+        if len(self.WORKERS) < before:
+            self._clear_files()
+
+    def _clear_files(self) -> None:
+        """Delete the uploads that killed processes left. Without a shared folder no keeper does it."""
+        try:
+            gone = clear(self.app.config.files)
+        except OSError as error:  # uploads themselves tell of a fault of the disk
+            self.log.warning("unfinished uploads stay: %s", error)
+            return
+        if gone:
+            self.log.info("unfinished uploads of processes that have ended are deleted: %s", gone)
 
     def manage_workers(self) -> None:
         """Act on a finished check, then manage the processes. It runs every second and after each signal."""

@@ -6,11 +6,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from dtqs import health
 from dtqs.amounts import size
 from dtqs.api.access.secret import file_fault
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check
 from dtqs.config import Config, runs_type
 from dtqs.processors.video.settings import VideoSettings
+from dtqs.pulse import read_pulses
 
 DISK_FAILED_BYTES = 1 << 30
 DISK_WARNING_PART = 0.05
@@ -20,19 +22,40 @@ _AS_SERVICE = "run the doctor as the user that runs DTQS"
 
 
 def programs(config: Config) -> Iterator[Check]:
-    """Check that the configured ffmpeg and ffprobe start. A failure is a warning if no pool here runs videos."""
+    """Check that the configured ffmpeg and ffprobe start. A failure is a warning if no pool here runs videos.
+
+    A machine without workers needs neither.
+    """
     settings = config.processor(VIDEO, VideoSettings)
     runs = any(runs_type(pool, config.routes, VIDEO) for pool in config.pools.values())
+    idle = _why_idle(config)
     for name, program in (("ffmpeg", settings.ffmpeg), ("ffprobe", settings.ffprobe)):
         advice = f"install it (apt-get install ffmpeg), or set [processor:{VIDEO}] {name} to its path"
         state, found = _started(program)
         if state == OK:
             yield Check(name, OK, found if program == name else f"{program}: {found}")
+        elif idle:
+            yield Check(name, OK, f"not needed: {idle}; {program}: {found}")
         elif runs:
             yield Check(name, FAILED, f"{program}: {found}", f"video tasks need it: {advice}")
         else:
             only_there = f"no pool of this configuration runs {VIDEO}; nodes that run it need it: {advice}"
             yield Check(name, WARNING, f"{program}: {found}", only_there)
+
+
+def _why_idle(config: Config) -> str | None:
+    """Return why this machine runs no tasks. None: it has workers, or nothing runs here that could tell."""
+    try:
+        nodes = list(read_pulses(str(config.supervisor.state_dir)))
+    except FileNotFoundError:
+        nodes = []
+    except OSError:  # a node of another user
+        return None
+    if nodes:
+        # the keeper is a child, too
+        return None if any(node.children > 1 for node in nodes) else "the supervisor here runs a keeper and no workers"
+    is_api, _ = health.check("api", only_life=True, config=str(config.path) if config.path else None)
+    return "the API runs here, and no supervisor" if is_api else None
 
 
 def _started(program: str) -> tuple[str, str]:

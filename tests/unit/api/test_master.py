@@ -16,6 +16,7 @@ from gunicorn.errors import HaltServer
 from dtqs.api.server.checking import ConfigCheck
 from dtqs.api.server.master import Master, Served
 from dtqs.api.server.service import ServiceReports
+from dtqs.config import FilesSection
 from dtqs.systemd import Notifier
 from tests.support.helpers import eventually
 
@@ -83,6 +84,23 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Served], Failing]:
     monkeypatch.setattr(Arbiter, "reap_workers", boot_fails)
     monkeypatch.setattr(Arbiter, "manage_workers", managed)
     return Failing
+
+
+def test_the_uploads_of_a_killed_process_are_deleted(
+    failing: Callable[[Served], Failing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = failing(Served())
+    master.app.config = SimpleNamespace(files=FilesSection(directory=tmp_path, store="s3", s3_bucket="bucket"))  # type: ignore[assignment]
+    left = tmp_path / "tmp" / "01929f3a-0000-7000-8000-000000000001.part"
+    left.parent.mkdir()
+    left.touch()
+    master.WORKERS = {1: None, 2: None}
+    monkeypatch.setattr(Arbiter, "reap_workers", lambda _: None)
+    master.reap_workers()
+    assert left.exists(), "no process has ended"
+    monkeypatch.setattr(Arbiter, "reap_workers", lambda arbiter: arbiter.WORKERS.pop(1))
+    master.reap_workers()
+    assert not left.exists()
 
 
 def test_a_failed_boot_ends_a_server_that_has_never_served(failing: Callable[[Served], Failing]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dtqs import health
 from dtqs.bare_httpx import httpx
 from dtqs.cli.checks import machine, servers
 from dtqs.cli.checks.postgresql import _server, _workers
@@ -11,6 +12,7 @@ from dtqs.cli.checks.servers import start_command
 from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.cli.endpoint import Endpoint
 from dtqs.config import Config, load
+from dtqs.pulse import Pulse, PulseMemory
 from dtqs.store.checkup import ServerFacts
 from dtqs.store.sessions import SessionsLook, Setting
 
@@ -58,6 +60,8 @@ def video_node(folder: Path, text: str) -> Config:
     program.write_text("#!/bin/sh\necho ffmpeg version 7.1 of mine\n")
     program.chmod(0o755)
     path = folder / "dtqs.ini"
+    # no API answers on port 1
+    text += f"[supervisor]\nstate_dir = {folder}\n[api]\nport = 1\n"
     path.write_text(f"[processor:video]\nffmpeg = {program}\nffprobe = {folder}/none\n{text}", encoding="utf-8")
     return load(path, {})
 
@@ -79,6 +83,27 @@ def test_the_configured_programs_are_checked_and_needed_only_where_videos_run(
     assert (ffmpeg.state, ffmpeg.found) == ("ok", f"{tmp_path}/my-ffmpeg: ffmpeg version 7.1")
     assert (ffprobe.state, ffprobe.found) == (state, f"{tmp_path}/none: not found")
     assert "[processor:video] ffprobe" in ffprobe.advice
+
+
+@pytest.mark.parametrize(("children", "state"), [(1, "ok"), (2, "failed")])
+def test_a_keeper_without_workers_needs_no_ffmpeg(tmp_path: Path, children: int, state: str) -> None:
+    memory = PulseMemory("01929f3a-0000-4000-8000-000000000001")
+    (tmp_path / "node-0").mkdir()
+    memory.announce(str(tmp_path / "node-0"))
+    memory.write(Pulse(1.0, 1.0, 30.0, 0, children, children, 0))
+    _, ffprobe = machine.programs(video_node(tmp_path, ""))
+    memory.close()
+    assert ffprobe.state == state
+
+
+@pytest.mark.parametrize(("answers", "state"), [(True, "ok"), (False, "failed")])
+def test_an_api_without_a_supervisor_needs_no_ffmpeg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool, state: str
+) -> None:
+    monkeypatch.setattr(health, "check", lambda *_, **__: (answers, ""))
+    _, ffprobe = machine.programs(video_node(tmp_path, ""))
+    assert ffprobe.state == state
+    assert ("not needed: the API runs here" in ffprobe.found) == answers
 
 
 def test_a_folder_that_this_user_may_not_enter_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
