@@ -129,6 +129,23 @@ def pulses_by_config(config: str) -> Iterator[Pulse]:
                 yield _unpacked(content, int(pid))
 
 
+def vouches(folder: str, pid: int) -> bool | None:
+    """Tell whether the pulse in a node's folder is the one of this process. None: this user cannot see it."""
+    try:
+        with open(os.path.join(folder, _PLACE), encoding="ascii") as file:
+            named, descriptor, boot_id = file.read(200).split()
+        memory = f"/proc/{pid}/fd/{int(descriptor)}"
+        if int(named) != pid:
+            return None
+        os.listdir(f"/proc/{pid}/fd")
+    except (OSError, ValueError):
+        return None
+    try:
+        return _is_pulse(memory) and _content(memory).startswith(boot_id.encode())
+    except OSError:
+        return False
+
+
 def _pulses_of(pid: str) -> list[bytes]:
     """Return the pulses of a process that may be a supervisor: by its title or, during a reload, its arguments."""
     try:

@@ -1,6 +1,7 @@
 """Finds the supervisors that run on this machine, by the files in their state folder."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,11 +9,14 @@ from pathlib import Path
 from dtqs.cli.options import named_path
 from dtqs.errors import TransientError
 from dtqs.health import STATE_DIR, Settings
-from dtqs.pulse import pulses_by_config
+from dtqs.pulse import pulses_by_config, vouches
 from dtqs.reload_record import ReloadRecord
 from dtqs.sandbox.processes import is_zombie
 from dtqs.trust import may_name, why_foreign
 
+_POLL_SECONDS = 0.005
+_EXECUTES_SECONDS = 1.0
+"""Longest wait for the command line of a process that executes a program. A kernel thread has none."""
 _IDENTITY = "id"
 """The locked file of a node, which its supervisor keeps open."""
 
@@ -47,12 +51,18 @@ def _running(
     """
     for folder in sorted(folders, key=_written_at):
         record = ReloadRecord.read(folder)
-        if not record or pid not in (None, record.pid) or not is_supervisor(record.pid):
+        if not record or pid not in (None, record.pid) or not _runs(folder, record.pid):
             continue
         if why := why_foreign(folder):
             faults.append(f"{folder} is not trusted, since it {why}: restart the service")
         elif may_name(folder, record.pid):
             yield record.pid, (folder, record)
+
+
+def _runs(folder: Path, pid: int) -> bool:
+    """Tell whether this node runs. Another process, even another supervisor, may have got the number of its own."""
+    pulse = vouches(str(folder), pid)
+    return is_supervisor(pid, known=False) if pulse is None else pulse
 
 
 def _written_at(folder: Path) -> float:
@@ -87,7 +97,7 @@ def _elsewhere(pid: int | None, settings: Settings) -> Iterator[Path]:
         pids = [pulse.pid for pulse in pulses_by_config(settings.place)]
     else:
         pids = []  # a variable is no edit of the file: with it, several nodes may share one file
-    yield from filter(None, map(_folder_of, filter(is_supervisor, pids)))
+    yield from filter(None, map(_folder_of, (pid for pid in pids if is_supervisor(pid, known=False))))
 
 
 def _folder_of(pid: int) -> Path | None:
@@ -100,15 +110,18 @@ def _folder_of(pid: int) -> Path | None:
     return None
 
 
-def is_supervisor(pid: int) -> bool:
-    """Tell whether the process runs and is no other one that got the number meanwhile."""
+def is_supervisor(pid: int, known: bool = True) -> bool:
+    """Tell whether the process runs and is no other one that got the number meanwhile.
+
+    Its command line is empty for a moment while it executes a program. Only one that is known passes for a supervisor
+    then: a signal to a stranger could end it.
+    """
     if is_zombie(pid):
         return False
     with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        # the line is empty for a moment while the process executes a program
+        words = _command_line(pid, 0.0 if known else _EXECUTES_SECONDS)
         named = {b"supervisor", b"keeper"} & {*words.split(b"\0")}
-        return not words or words.startswith(b"dtqs: supervisor") or bool(named)
+        return (known and not words) or words.startswith(b"dtqs: supervisor") or bool(named)
     try:
         # the sandbox of ExecReload= hides the directories in /proc, but signals reach the process
         os.kill(pid, 0)
@@ -116,3 +129,13 @@ def is_supervisor(pid: int) -> bool:
         # a process of another user got the number of a supervisor that has ended
         return False
     return True
+
+
+def _command_line(pid: int, patience_seconds: float) -> bytes:
+    """Return the command line, and wait while it is empty. Raises OSError."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if words or time.monotonic() >= until:
+            return words
+        time.sleep(_POLL_SECONDS)

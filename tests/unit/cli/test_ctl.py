@@ -66,7 +66,7 @@ def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: p
         leave_record(tmp_path, f"node-{number}", named)
         os.utime(tmp_path / f"node-{number}" / "reload", (0, 200 if number == 1 else 100))
     asked = list[int]()
-    monkeypatch.setattr(running, "is_supervisor", lambda pid: not asked.append(pid))
+    monkeypatch.setattr(running, "is_supervisor", lambda pid, known: not asked.append(pid))
     monkeypatch.setattr(running, "_state_folders", lambda _: [tmp_path])
     monkeypatch.setattr(running, "named_path", lambda: None)
     assert running.find(pid)[0] == tmp_path / "node-1"
@@ -211,6 +211,37 @@ def test_a_check_says_why_it_refuses_although_the_log_goes_to_a_file(tmp_path: P
     command = [sys.executable, "-m", "dtqs", "supervisor", "--check", "0:1", "--config", str(ini)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, "restart the service" in ended.stderr) == (os.EX_CONFIG, True)
+
+
+@pytest.mark.parametrize(("line", "is_node"), [(b"sleep\x0060\0", False), (b"python\0-m\0dtqs\0supervisor\0", True)])
+def test_a_process_is_no_supervisor_before_its_command_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, line: bytes, is_node: bool
+) -> None:
+    """The kernel shows an empty line from the beginning of an execution on, and subprocess.Popen returns earlier."""
+    lines = iter([b"", b"", line])
+    monkeypatch.setattr(Path, "read_bytes", lambda _: next(lines))
+    assert is_supervisor(os.getpid(), known=False) is is_node
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"")
+    monkeypatch.setattr(running, "_EXECUTES_SECONDS", 0.02)
+    assert not is_supervisor(os.getpid(), known=False), "a kernel thread"
+    assert is_supervisor(os.getpid()), "it has been one before"
+
+
+def test_the_record_of_a_node_whose_number_another_supervisor_has_is_stale(tmp_path: Path) -> None:
+    program = (
+        "from dtqs.pulse import PulseMemory; memory = PulseMemory('0' * 36); "
+        f"memory.announce({str(tmp_path / 'node-1')!r})"
+    )
+    for number in range(2):
+        leave_record(tmp_path, f"node-{number}", 1)
+    with supervisor(program) as process:
+        for number in range(2):
+            ReloadRecord(process.pid).write(tmp_path / f"node-{number}")
+        mine = (tmp_path / "node-1" / "pulse").read_text(encoding="ascii")
+        (tmp_path / "node-0" / "pulse").write_text(mine.replace("0" * 36, "1" * 36), encoding="ascii")
+        os.utime(tmp_path / "node-1" / "reload", (0, 0))
+        status, output = run(tmp_path, command="status")
+        assert (status, str(tmp_path / "node-1" / SOCKET) in output) == (os.EX_UNAVAILABLE, True), output
 
 
 def test_a_node_that_executes_its_program_still_runs() -> None:
