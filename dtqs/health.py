@@ -87,7 +87,8 @@ def _check(settings: "Settings", part: str, only_life: bool) -> tuple[bool, str]
         return next((verdict for verdict in verdicts if not verdict[0]), verdicts[0])
     if part == "any":
         well, sentence = _api(settings, only_life)
-        return well, sentence if well or not sentence.startswith(_NO_ANSWER) else f"dead: no supervisor ({why}), and no API"
+        nothing = not well and sentence.startswith(_NO_ANSWER)
+        return well, f"dead: no supervisor ({why}), and no API" if nothing else sentence
     return False, f"dead: no supervisor ({why}); start `dtqs supervisor` or `dtqs keeper`"
 
 

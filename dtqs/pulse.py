@@ -99,8 +99,8 @@ class PulseMemory:
 def read_pulses(state_dir: str) -> Iterator[Pulse]:
     """Yield the pulses of the supervisors that run with this state folder and are visible to this process.
 
-    Raises FileNotFoundError without the folder. Raises PermissionError if none is visible, and one process is of another
-    user or another user may write into the folder of one node. Such a process may be a stranger: it got the number of a
+    Raises FileNotFoundError without the folder. Raises PermissionError if none is visible, and a process is of another
+    user, or another user may write into the folder of a node. Such a process may be a stranger: it got the number of a
     supervisor that has ended.
     """
     found, fault = False, None

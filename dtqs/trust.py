@@ -1,4 +1,4 @@
-"""Tell whether another user may have written a file, or may write into a folder. A probe loads it: it imports little."""
+"""Tell whether another user may have written a file or may write into a folder. A probe loads it: it imports little."""
 
 import grp
 import os
@@ -33,7 +33,7 @@ def why_distrusted(path: str | os.PathLike[str]) -> str | None:
 def why_foreign(folder: str | os.PathLike[str]) -> str | None:
     """Return why the folder of a node is not trusted, or None. Raises OSError.
 
-    A user who may write into it could name the process or the socket of somebody else. Root looks at nodes of all users.
+    A user who may write into it could name the process or socket of somebody else. Root looks at nodes of all users.
     """
     status = os.lstat(folder)
     if stat.S_ISLNK(status.st_mode):

@@ -80,8 +80,8 @@ def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) ->
     if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
         raise ConfigError(
             [
-                f"{path.parent / CLIENT_ENV} names {shown_url(url)}, and the environment's {KEY} may be for another server: "
-                f"set {URL} too, or unset {KEY}"
+                f"{path.parent / CLIENT_ENV} names {shown_url(url)}, and the environment's {KEY} may be for another "
+                f"server: set {URL} too, or unset {KEY}"
             ]
         )
 

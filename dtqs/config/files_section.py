@@ -63,7 +63,9 @@ class FilesSection(Section):
     store: Literal["local", "s3"] = Field(
         "local", description="place of uploads and outputs: local is the folder, s3 an S3-compatible object storage"
     )
-    s3_endpoint: Annotated[str, ShownAsUrl] = Field("", description="URL of the object storage; empty: Amazon S3 in s3_region")
+    s3_endpoint: Annotated[str, ShownAsUrl] = Field(
+        "", description="URL of the object storage; empty: Amazon S3 in s3_region"
+    )
     s3_region: str = Field("us-east-1", min_length=1, description="region that requests are signed for")
     s3_bucket: str = Field("", description="bucket of uploads and outputs")
     s3_prefix: str = Field("", description="prefix of all object names in the bucket, for example dtqs/")

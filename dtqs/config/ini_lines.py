@@ -14,7 +14,8 @@ def syntax_faults(error: configparser.Error) -> list[str]:
         case configparser.DuplicateSectionError():
             return [f"line {error.lineno}: section [{error.section}] stands here a second time; allowed: once"]
         case configparser.DuplicateOptionError():
-            return [f"line {error.lineno}: [{error.section}] {shown_key(error.option)} stands here a second time; allowed: once"]
+            name = f"[{error.section}] {shown_key(error.option)}"
+            return [f"line {error.lineno}: {name} stands here a second time; allowed: once"]
     return [f"is no INI file: {type(error).__name__}"]
 
 

@@ -66,7 +66,9 @@ class ApiSection(Section):
     port: int = Field(8080, ge=1, le=65535, description="TCP port to listen on")
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="require API keys; off is allowed on loopback only")
-    public_url: Annotated[str, ShownAsUrl] = Field("", description="URL under which clients reach the API, for links; empty: links are paths")
+    public_url: Annotated[str, ShownAsUrl] = Field(
+        "", description="URL under which clients reach the API, for links; empty: links are paths"
+    )
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="addresses or networks of proxies whose X-Forwarded-For header is trusted; proxies on this machine "

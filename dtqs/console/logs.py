@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dtqs.amounts import clock
 from dtqs.console.formats import short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
-from dtqs.console.rows import Lines, Mark, Rows
+from dtqs.console.rows import ViewLines, RowMark, Rows
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.event import LEVELS as ROW_LEVELS
 from dtqs.masking import masked
@@ -19,7 +19,7 @@ _EVENT_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_
 
 def logs(
     snapshot: Snapshot, entries: Sequence[SystemLogRow], wanted: LogsWanted, follow: bool, width: int, now: float
-) -> Lines:
+) -> ViewLines:
     """Return the lines of the tab. `entries` come from the snapshot, or from the moment when following stopped."""
     notes = [
         f"level {wanted.level} and above" if wanted.level else "",
@@ -31,12 +31,12 @@ def logs(
     ]
     head = title("Log", width, ", ".join(filter(None, notes)))
     if snapshot.logs_of != wanted:
-        return Lines([head, line(StyledText(" Searching …", "dim"))])
+        return ViewLines([head, line(StyledText(" Searching …", "dim"))])
     if not entries:
         empty = " The log is empty." if wanted == LogsWanted() else " No recent log row matches. Esc clears the filter."
-        return Lines([head, line(StyledText(empty, "dim"))])
+        return ViewLines([head, line(StyledText(empty, "dim"))])
     rows = log_rows(entries, width, now)
-    return Lines([head], rows.restyled("dim") if snapshot.stale else rows)
+    return ViewLines([head], rows.restyled("dim") if snapshot.stale else rows)
 
 
 def log_rows(entries: Sequence[SystemLogRow], width: int, now: float) -> Rows:
@@ -44,7 +44,7 @@ def log_rows(entries: Sequence[SystemLogRow], width: int, now: float) -> Rows:
     return Rows(
         entries,
         lambda entry: log_line(entry, width, now),
-        lambda entry: Mark(str(entry.log_id), entry.task_id),
+        lambda entry: RowMark(str(entry.log_id), entry.task_id),
     )
 
 

@@ -6,7 +6,7 @@ from dtqs.amounts import age, amount, clock, plural, rate, seconds, size
 from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, safe, spark, title
 from dtqs.console.logs import log_rows
-from dtqs.console.rows import Lines, Mark, Rows
+from dtqs.console.rows import ViewLines, RowMark, Rows
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 
@@ -20,19 +20,19 @@ TALL = 36
 """Minimum height for the end of the log. On a lower tab the log is not read, so old rows would stand still."""
 
 
-def overview(snapshot: Snapshot, width: int, height: int, now: float) -> Lines:
+def overview(snapshot: Snapshot, width: int, height: int, now: float) -> ViewLines:
     """Return the lines of the tab, fitted to the height where possible; the operator scrolls to the rest."""
     if snapshot.reading is None:
-        return Lines([*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))])
+        return ViewLines([*_broken(snapshot), line(StyledText(" Reading PostgreSQL and RabbitMQ …", "dim"))])
     top = [*_health(snapshot, width)]
     good = snapshot.good
     if good is None:
-        return Lines(top)
+        return ViewLines(top)
     failures = _failures(good, width, now, 10 if height >= 40 else 5 if height >= 22 else 2)
-    body = Lines([*_flow(snapshot, good, width), *failures], *_workers(good, width))
+    body = ViewLines([*_flow(snapshot, good, width), *failures], *_workers(good, width))
     if height >= TALL and (left := height - len(top) - len(body)) >= _LOG_FROM and snapshot.logs_of == LogsWanted():
-        body = Lines(*body.parts, [title("Log", width)], log_rows(snapshot.logs[1 - left :], width, now))
-    return Lines(top, *(body.restyled("dim") if snapshot.stale else body).parts)
+        body = ViewLines(*body.parts, [title("Log", width)], log_rows(snapshot.logs[1 - left :], width, now))
+    return ViewLines(top, *(body.restyled("dim") if snapshot.stale else body).parts)
 
 
 def _broken(snapshot: Snapshot) -> Iterator[ScreenLine]:
@@ -192,7 +192,7 @@ def _workers(good: Reading, width: int) -> Iterator[list[ScreenLine] | Rows]:
         yield Rows(
             sorted(members, key=lambda each: (each.task_id is None, each.slot)),
             lambda worker: _worker(worker, width),
-            lambda worker: Mark(f"worker {worker.worker_id}", worker.task_id),
+            lambda worker: RowMark(f"worker {worker.worker_id}", worker.task_id),
         )
     if good.more_workers:
         yield [line(StyledText(f" and {good.more_workers:,} more workers", "dim"))]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dtqs.console.lines import ScreenLine, fit, restyled
-from dtqs.console.rows import Lines
+from dtqs.console.rows import ViewLines
 
 STEPS = {"down": 1, "j": 1, "up": -1, "k": -1}
 PAGES = {"pagedown": 1, "pageup": -1}
@@ -17,7 +17,7 @@ class Place:
     scroll: int = 0
     selected: str | None = None
 
-    def visible(self, lines: Lines, rows: int, width: int) -> list[ScreenLine]:
+    def visible(self, lines: ViewLines, rows: int, width: int) -> list[ScreenLine]:
         """Return the visible lines, the selected one highlighted. Scroll back if the view has become shorter."""
         self.scroll = max(0, min(self.scroll, len(lines) - rows))
         fitted = [fit(each, width) for each in lines.shown(self.scroll, rows)]
@@ -26,13 +26,13 @@ class Place:
             for each in fitted
         ]
 
-    def selected_task(self, lines: Lines) -> str | None:
+    def selected_task(self, lines: ViewLines) -> str | None:
         """Return the task id of the selected line."""
         if self.selected is None:
             return None
         return next((mark.task_id for mark in lines.marks() if mark.key == self.selected), None)
 
-    def move(self, key: str, lines: Lines, rows: int) -> None:
+    def move(self, key: str, lines: ViewLines, rows: int) -> None:
         """Take one of the keys of STEPS, PAGES and ENDS."""
         if key in STEPS:
             self.select(STEPS[key], lines, rows)
@@ -43,11 +43,11 @@ class Place:
         else:
             self.scroll = 0 if key in ("home", "g") else len(lines)
 
-    def scroll_by(self, count: int, lines: Lines, rows: int) -> None:
+    def scroll_by(self, count: int, lines: ViewLines, rows: int) -> None:
         """Scroll within the lines."""
         self.scroll = max(0, min(self.scroll + count, len(lines) - rows))
 
-    def select(self, step: int, lines: Lines, rows: int) -> None:
+    def select(self, step: int, lines: ViewLines, rows: int) -> None:
         """Select the next selectable line in this direction, and scroll past the last one."""
         keyed = [number for number, mark in enumerate(lines.marks()) if mark.key is not None]
         current = next((number for number in keyed if lines.mark(number).key == self.selected), None)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dtqs.amounts import age, clock, moment
 from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
-from dtqs.console.rows import Lines, Mark, Rows
+from dtqs.console.rows import ViewLines, RowMark, Rows
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.readings import QueuedTask
 from dtqs.task import TaskRecord
@@ -13,14 +13,14 @@ from dtqs.task import TaskRecord
 STATUS_STYLES = {"completed": "good", "failed": "bad", "cancelled": "warn", "in_progress": "busy", "pending": ""}
 
 
-def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> Lines:
+def queue(snapshot: Snapshot, wanted: TaskWanted, width: int, height: int, now: float) -> ViewLines:
     """Return the lines of the tab."""
     if wanted.text:
         lines = _matching(snapshot, wanted, width, now)
     elif snapshot.good is None:
-        return Lines([line(StyledText(" Reading PostgreSQL …", "dim"))])
+        return ViewLines([line(StyledText(" Reading PostgreSQL …", "dim"))])
     else:
-        lines = Lines(list(_coming(snapshot, width, height, now)))
+        lines = ViewLines(list(_coming(snapshot, width, height, now)))
     return lines.restyled("dim") if snapshot.stale else lines
 
 
@@ -68,10 +68,14 @@ def _queued(tasks: Sequence[QueuedTask], width: int, now: float, if_empty: str) 
         )
 
 
-def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> Lines:
+def _matching(snapshot: Snapshot, wanted: TaskWanted, width: int, now: float) -> ViewLines:
     records = snapshot.listing if snapshot.listing_of == wanted else ()
-    rows = Rows(records, lambda record: _record(record, width, now), lambda record: Mark(record.task_id, record.task_id))
-    return Lines(list(_found(snapshot, wanted, width)), rows)
+    rows = Rows(
+        records,
+        lambda record: _record(record, width, now),
+        lambda record: RowMark(record.task_id, record.task_id),
+    )
+    return ViewLines(list(_found(snapshot, wanted, width)), rows)
 
 
 def _found(snapshot: Snapshot, wanted: TaskWanted, width: int) -> Iterator[ScreenLine]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dtqs.console.lines import ScreenLine, restyled
 
 
-class Mark(NamedTuple):
+class RowMark(NamedTuple):
     """The key of a selectable line, and the id of the task that it opens."""
 
     key: str | None
@@ -22,14 +22,14 @@ class Rows:
 
     entries: Sequence[Any]
     write: Callable[[Any], ScreenLine]
-    mark: Callable[[Any], Mark]
+    mark: Callable[[Any], RowMark]
 
     def restyled(self, style: str) -> "Rows":
         return Rows(self.entries, lambda entry: restyled(self.write(entry), style), self.mark)
 
 
-class Lines:
-    """Lines one below the other: written ones, and rows."""
+class ViewLines:
+    """ViewLines one below the other: written ones, and rows."""
 
     def __init__(self, *parts: Sequence[ScreenLine] | Rows) -> None:
         self.parts = [part if isinstance(part, Rows) else Rows(part, _itself, _mark_of) for part in parts]
@@ -43,22 +43,22 @@ class Lines:
         numbers = range(max(0, first), min(first + count, len(self)))
         return [part.write(entry) for part, entry in map(self._at, numbers)]
 
-    def mark(self, number: int) -> Mark:
+    def mark(self, number: int) -> RowMark:
         part, entry = self._at(number)
         return part.mark(entry)
 
-    def marks(self) -> Iterator[Mark]:
+    def marks(self) -> Iterator[RowMark]:
         for part in self.parts:
             yield from map(part.mark, part.entries)
 
-    def below(self, count: int) -> "Lines":
+    def below(self, count: int) -> "ViewLines":
         """Return the lines without the first ones, which are in the first part."""
         first, *others = self.parts
-        return Lines(Rows(first.entries[count:], first.write, first.mark), *others)
+        return ViewLines(Rows(first.entries[count:], first.write, first.mark), *others)
 
-    def restyled(self, style: str) -> "Lines":
+    def restyled(self, style: str) -> "ViewLines":
         """Return the lines with one style throughout."""
-        return Lines(*(part.restyled(style) for part in self.parts))
+        return ViewLines(*(part.restyled(style) for part in self.parts))
 
     def _at(self, number: int) -> tuple[Rows, Any]:
         index = bisect_right(self._starts, number) - 1
@@ -69,5 +69,5 @@ def _itself(written: ScreenLine) -> ScreenLine:
     return written
 
 
-def _mark_of(written: ScreenLine) -> Mark:
-    return Mark(written.key, written.task_id)
+def _mark_of(written: ScreenLine) -> RowMark:
+    return RowMark(written.key, written.task_id)

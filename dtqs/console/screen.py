@@ -15,7 +15,7 @@ from dtqs.console.overview import overview
 from dtqs.console.place import ENDS, PAGES, STEPS, Place
 from dtqs.console.prompt import Question, input_line, question_line
 from dtqs.console.queue import queue
-from dtqs.console.rows import Lines
+from dtqs.console.rows import ViewLines
 from dtqs.console.snapshot import STATUSES, FilterRefused, LogsWanted, Snapshot, TaskWanted, Wanted, read_filter
 from dtqs.console.task import task
 from dtqs.readings import SystemLogRow
@@ -42,7 +42,7 @@ class Screen:
         self._held: tuple[SystemLogRow, ...] = ()
         self._places: dict[str, Place] = {}
         self._head: list[ScreenLine] = []
-        self._lines = Lines()
+        self._lines = ViewLines()
         self._tabs_at: list[tuple[int, int, str]] = []
         self._room = 20
         self._notice_number, self._notice_until = -1, 0.0
@@ -88,11 +88,11 @@ class Screen:
         title, self._tabs_at = head(self.snapshot, TABS, self.tab, width)
         return [fit(each, width) for each in (title, *self._head, *shown, self._foot(width, now))][:height]
 
-    def _body(self, width: int, now: float) -> Lines:
+    def _body(self, width: int, now: float) -> ViewLines:
         if self.help:
-            return Lines(help_lines(self._act is None))
+            return ViewLines(help_lines(self._act is None))
         if self.opened:
-            return Lines(task(self.snapshot, self.opened[-1], width, now, self._keep))
+            return ViewLines(task(self.snapshot, self.opened[-1], width, now, self._keep))
         if self.tab == "queue":
             return queue(self.snapshot, self.tasks, width, self._room, now)
         if self.tab == "logs":

@@ -95,6 +95,7 @@ class Stack:
 
         Raises SandboxError, StoreUnavailable.
         """
+        self._places.refuse_others()
         self._places.make()
         self._take_lock()
         self._end_leftovers()

@@ -90,7 +90,8 @@ def test_the_uploads_of_a_killed_process_are_deleted(
     failing: Callable[[Served], Failing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     master = failing(Served())
-    master.app.config = SimpleNamespace(files=FilesSection(directory=tmp_path, store="s3", s3_bucket="bucket"))  # type: ignore[assignment]
+    section = FilesSection(directory=tmp_path, store="s3", s3_bucket="bucket")
+    master.app.config = SimpleNamespace(files=section)  # type: ignore[assignment]
     left = tmp_path / "tmp" / "01929f3a-0000-7000-8000-000000000001.part"
     left.parent.mkdir()
     left.touch()
