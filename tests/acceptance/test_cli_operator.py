@@ -277,6 +277,7 @@ def test_the_doctor_gives_advice_for_each_failure(dtqs: Run, tmp_path: Path) -> 
     environ = {
         "DTQS_POSTGRESQL_DSN": "dbname=x host=127.0.0.1 port=1",
         "DTQS_RABBITMQ_URL": "amqp://guest:sesame@127.0.0.1:1/",
+        "DTQS_API_PORT": "1",  # beside an API of this machine, ffmpeg is not needed
         "PATH": "/nowhere",
     }
     result = dtqs("doctor", **environ)
