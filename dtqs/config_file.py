@@ -34,8 +34,7 @@ def sets_nothing(environ: Mapping[str, str] = os.environ) -> bool:
 def list_places() -> str:
     """List the places of the file, each with the reason if its file is not trusted."""
     notes = [
-        f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(place)) else place
-        for place in PLACES
+        f"{place} ({why}; name it with --config to trust it)" if (why := _why_not(place)) else place for place in PLACES
     ]
     return ", ".join(notes)
 

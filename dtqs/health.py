@@ -7,8 +7,8 @@ import _socket
 import os
 import sys
 import time
-from collections.abc import Mapping
 from _json import encode_basestring_ascii  # the module json loads re, which costs more than the question
+from collections.abc import Mapping
 
 from dtqs.pulse import judge, pulses_by_config, read_pulses
 from dtqs.trust import why_distrusted

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dtqs.amounts import clock
 from dtqs.console.formats import short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
-from dtqs.console.rows import ViewLines, RowMark, Rows
+from dtqs.console.rows import RowMark, Rows, ViewLines
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.event import LEVELS as ROW_LEVELS
 from dtqs.masking import masked

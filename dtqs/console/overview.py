@@ -6,7 +6,7 @@ from dtqs.amounts import age, amount, clock, plural, rate, seconds, size
 from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, bar, beside, cut, line, pad, safe, spark, title
 from dtqs.console.logs import log_rows
-from dtqs.console.rows import ViewLines, RowMark, Rows
+from dtqs.console.rows import RowMark, Rows, ViewLines
 from dtqs.console.snapshot import LogsWanted, Snapshot
 from dtqs.readings import Depth, Failure, Health, Reading, WorkerReading
 

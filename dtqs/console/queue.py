@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dtqs.amounts import age, clock, moment
 from dtqs.console.formats import cut_marks, short_id
 from dtqs.console.lines import WIDE, ScreenLine, StyledText, line, pad, safe, title, typed
-from dtqs.console.rows import ViewLines, RowMark, Rows
+from dtqs.console.rows import RowMark, Rows, ViewLines
 from dtqs.console.snapshot import Snapshot, TaskWanted
 from dtqs.readings import QueuedTask
 from dtqs.task import TaskRecord

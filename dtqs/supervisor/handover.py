@@ -132,9 +132,7 @@ def refuse_unmet(wanted: str, slots: int) -> None:
     # one record stays free, since a child leaves only after its successor has come
     if records.isdecimal() and slots >= int(records):
         most = int(records) - 1
-        raise ConfigError(
-            [f"a running supervisor has room for {most} children, and {slots} are wanted: {RESTART}"]
-        )
+        raise ConfigError([f"a running supervisor has room for {most} children, and {slots} are wanted: {RESTART}"])
 
 
 def slots_of(roster: Roster) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dtqs.deadline import Deadline
 from dtqs.client_env import read_client_env
+from dtqs.deadline import Deadline
 from dtqs.sandbox.places import SandboxPaths
 from dtqs.sandbox.ports import free_ports
 from dtqs.sandbox.processes import running, wait_gone

@@ -57,7 +57,7 @@ def test_the_rest_of_the_file_may_name_secrets_that_this_user_may_not_read(tmp_p
 
 def test_a_wrong_port_and_a_file_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     ini = tmp_path / "dtqs.ini"
-    with pytest.raises(ConfigError, match="dtqs.ini cannot be read: No such file.*set DTQS_URL and DTQS_API_KEY"):
+    with pytest.raises(ConfigError, match=r"dtqs\.ini cannot be read: No such file.*set DTQS_URL and DTQS_API_KEY"):
         find_endpoint(ini, {})
     ini.write_text("[api]\nport = many\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"\[api\] port in .*dtqs\.ini = "):

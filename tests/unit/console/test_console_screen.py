@@ -245,8 +245,8 @@ def test_an_open_task_is_written_anew_only_when_it_changes(monkeypatch: pytest.M
     first = trial.draw()
     monkeypatch.setattr("dtqs.console.task.paragraph", lambda *_: pytest.fail("written again"))
     assert trial.draw() == first
+    trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(), (entry(0),)))
     with pytest.raises(pytest.fail.Exception):
-        trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(), (entry(0),)))
         trial.draw()
 
 
@@ -345,11 +345,11 @@ def test_a_search_goes_further_where_there_may_be_more() -> None:
 def test_a_payload_is_formatted_once_and_not_for_each_frame() -> None:
     trial = Trial()
     trial.press("2", "down", "enter")
-    first = trial.screen._values
+    first = trial.screen._kept["values"]
     trial.draw()
     trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record()))
     trial.draw()
-    assert trial.screen._values is first
+    assert trial.screen._kept["values"] is first
     trial.screen.snapshot = dataclasses.replace(SNAPSHOT, detail=Detail(IDS[0], record(payload={"other": 1})))
     assert '"other": 1' in "\n".join(trial.draw())
 

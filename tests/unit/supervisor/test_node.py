@@ -49,7 +49,7 @@ def test_the_folder_of_a_node_is_closed_to_other_users(tmp_path: Path) -> None:
 def test_a_node_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "node-0").symlink_to("elsewhere")
-    with pytest.raises(StateFolderUnusable, match="state_dir = .*: node-0 is a link") as caught:
+    with pytest.raises(StateFolderUnusable, match=r"state_dir = .*: node-0 is a link") as caught:
         NodeLock(tmp_path).acquire()
     assert caught.value.exit_status == os.EX_CONFIG
 
