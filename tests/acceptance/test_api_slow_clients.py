@@ -279,6 +279,16 @@ def test_more_bodies_that_do_not_come_than_connections_shut_nobody_out(system: F
         each.close()
 
 
+def test_more_streams_than_connections_shut_nobody_out(system: Factory) -> None:
+    one = system({"api": {"max_connections": 20}}, supervisor=False)
+    task_id = one.submit()
+    streams = [opened(one, f"GET /sse?task_id={task_id} HTTP/1.1\r\n") for _ in range(40)]
+    for _ in range(10):
+        assert httpx.get(f"{one.url}/healthz", timeout=5).status_code == 200
+    for each in streams:
+        each.close()
+
+
 def test_more_clients_that_do_not_read_than_connections_shut_nobody_out(system: Factory) -> None:
     one = system({"api": {"max_connections": 20, "max_streams": 10}}, supervisor=False)
     requests = 300 * b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"

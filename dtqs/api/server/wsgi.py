@@ -20,6 +20,7 @@ from dtqs.api.server.chores import Chores
 from dtqs.api.server.gunicorn_private import response_of
 from dtqs.api.server.listening import refuse_open_listeners
 from dtqs.api.server.presence import Presence
+from dtqs.api.server.waiting import most_connections
 from dtqs.api.stream.hub import Hub
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner, Inline
@@ -143,7 +144,8 @@ def build(config: Config, catalog: Catalog, secret: bytes) -> AppParts:
         config.postgresql, config.lease, config.postgresql.pool_size, NAME, CooperativeDatabase, keeps_text=True
     )
     fitness = Fitness(store.database.schema_refusal)
-    hub = Hub(store.reads, config.api.reread_seconds, room_bytes(config.api.max_body_bytes))
+    connections = most_connections(config.api.max_connections, config.postgresql.pool_size)
+    hub = Hub(store.reads, config.api.reread_seconds, room_bytes(config.api.max_body_bytes), connections)
     seal = EventSeal()
     link = ApiLink(config.rabbitmq, NAME, hub.watched, hub.on_events, config.routes, seal.is_genuine)
     hinting = Hinting(link, store.backlog, totals, config.lease.grace_seconds)

@@ -4,6 +4,7 @@ Only an outcome that an event carries is not read.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Iterable, KeysView
 
@@ -21,15 +22,20 @@ from dtqs.event import TaskEvent
 from dtqs.store.reads import Reads
 from dtqs.task import OUTCOMES, TaskRecord
 
+_PART_OF_CONNECTIONS = 0.8
+"""The part of all connections that streams may take. A stream is not ended for a new connection."""
 logger = logging.getLogger(__name__)
 
 
 class Hub:
     """Runs in greenlets of one process."""
 
-    def __init__(self, reads: Reads, reread_seconds: float, most_bytes: int = MOST_BYTES) -> None:
-        """`most_bytes` bounds the bytes that all streams hold for their clients."""
+    def __init__(
+        self, reads: Reads, reread_seconds: float, most_bytes: int = MOST_BYTES, most_connections: int = sys.maxsize
+    ) -> None:
+        """`most_bytes` bounds the bytes that all streams hold for their clients; streams leave some connections."""
         self._reads, self._reread_seconds = reads, reread_seconds
+        self._most = max(1, int(most_connections * _PART_OF_CONNECTIONS))
         self._registry = Registry(Unsent(most_bytes))
         self._announced: set[str] = set()
         self._wake = Wake()
@@ -64,7 +70,7 @@ class Hub:
 
     def admits(self, holder: str, most: int) -> bool:
         """Tell whether a stream of this API key may open. Above `most`, another one may end for it."""
-        return not self.closing and (self.count < most or self._registry.places.make_room(holder))
+        return not self.closing and (self.count < min(most, self._most) or self._registry.places.make_room(holder))
 
     def add(self, watcher: Watcher) -> None:
         self._registry.add(watcher)

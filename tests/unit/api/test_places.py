@@ -87,6 +87,12 @@ def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:
     assert len(open_streams(held)) == MOST - 1, "with tickets as holders, each had one stream, and nobody had most"
 
 
+def test_streams_leave_a_part_of_the_connections_to_other_requests() -> None:
+    hub = Hub(NOTHING, 3600, most_connections=5)
+    assert len(opened(hub, "greedy", MOST)) == 4
+    assert len(opened(hub, "ada", 1)) == 1, "for a stream of the other key"
+
+
 def test_keys_share_the_places_and_take_no_more_from_one_another() -> None:
     hub = Hub(NOTHING, 3600)
     greedy = opened(hub, "greedy", MOST)
