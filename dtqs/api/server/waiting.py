@@ -192,11 +192,13 @@ class Wait(gevent.Timeout):  # type: ignore[misc]
         self.cancel()
 
     def again(self) -> None:
-        """Wait for the next request after an answer. A timer is made only for another time limit."""
-        seconds, self.is_idle = self._waiting.seconds(), True
-        if seconds != self.seconds:
-            self.timer.close()
-            self.seconds, self.timer = seconds, gevent.get_hub().loop.timer(seconds, priority=-1)
+        """Wait for the next request after an answer.
+
+        It needs a new timer, for 0.2 µs: one that is stopped and started again goes on with the time that was left.
+        """
+        self.seconds, self.is_idle = self._waiting.seconds(), True
+        self.timer.close()
+        self.timer = gevent.get_hub().loop.timer(self.seconds, priority=-1)
         self._connection.wait = self
         self._waiting.silent[self] = time.monotonic()
         self.start()

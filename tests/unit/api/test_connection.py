@@ -177,6 +177,19 @@ def test_a_connection_that_is_idle_after_an_answer_is_closed(worker: ApiWorker, 
     assert rest(connection) == b""
 
 
+@pytest.mark.parametrize("target", [b"/tasks/0", b"/a"])
+def test_each_wait_for_a_request_has_the_whole_time_limit(worker: ApiWorker, connect: Connect, target: bytes) -> None:
+    connection = connect(b"")
+    for _ in range(3):
+        gevent.sleep(0.05)
+        began = time.monotonic()  # libev's timers count by the same clock
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+        until(connection, b":0")
+        wait_while(lambda: not worker._waiting.silent)
+        (wait,) = worker._waiting.silent
+        assert wait.timer.at - wait.seconds >= began
+
+
 def test_a_worker_that_ends_closes_idle_connections_and_answers_a_begun_head(
     worker: ApiWorker, connect: Connect
 ) -> None:
