@@ -1,5 +1,8 @@
 """The backlog as publishers use it: relay and its mark, far out, put off, repair, and hints of due tasks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 import pytest
 
@@ -288,15 +291,24 @@ def test_only_tasks_due_before_a_step_back_stay_due_after_it(world: World) -> No
 
 
 def test_a_locked_row_is_left_out_after_a_step_back_and_told(world: World) -> None:
-    locked, free = world.submit(2)
-    world.rows("UPDATE backlog SET due_at = now() + interval '50 s', publish_at = now() + interval '55 s' RETURNING 1")
+    locked, free, later = world.submit(3)
+    query = "UPDATE backlog SET due_at = now() + %s * interval '1 s', publish_at = now() + interval '80 s' RETURNING 1"
+    world.rows(query, 50)
+    world.rows(query.replace("RETURNING", "WHERE task_id = %s RETURNING"), 70, later)
     until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))
-    with psycopg.connect(world.section.dsn.get_secret_value()) as other:
-        other.execute("SELECT FROM backlog WHERE task_id = %s FOR UPDATE", [locked])
-        assert world.store.backlog.due_again(until, FIRST_ID, 3)[1:] == (1, True)
+    with row_lock(world, locked):
+        assert world.store.backlog.due_again(until, FIRST_ID, 4)[1:] == (1, True)
         assert [due.task_id for due in world.store.backlog.due([locked, free])] == [free]
-    assert world.store.backlog.due_again(until, FIRST_ID, 3)[1:] == (1, False)
+    with row_lock(world, later):
+        assert world.store.backlog.due_again(until, FIRST_ID, 4)[1:] == (1, False), "a task that stays is not left out"
     assert wait_of(world, locked) <= 0
+
+
+@contextmanager
+def row_lock(world: World, task_id: str) -> Iterator[None]:
+    with psycopg.connect(world.section.dsn.get_secret_value()) as connection:
+        connection.execute("SELECT FROM backlog WHERE task_id = %s FOR UPDATE", [task_id])
+        yield
 
 
 def test_tasks_of_any_types_are_counted(world: World) -> None:
