@@ -119,6 +119,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda all_: _change_files(all_, "receiving_bytes = 3221225472"),
         "dtqs-api: uploads of 6442450944 bytes have no room in the volume state",
     ),
+    "little memory": (
+        lambda all_: main_container(worker(all_, "dtqs-api"))["resources"]["limits"].update(memory="768Mi"),
+        "dtqs-api: its processes may need 939524096 bytes of memory",
+    ),
     "wrong port": (
         lambda all_: main_container(worker(all_, "dtqs-api"))["ports"][0].update(containerPort=80),
         "dtqs-api: its port is not the image's",

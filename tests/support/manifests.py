@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 import yaml
 
+from dtqs.api.http.byte_room import room_bytes
 from dtqs.cli import main
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError
@@ -26,6 +27,8 @@ Document = dict[str, Any]
 SECRETS = "/run/secrets/dtqs"
 _ROOM_BYTES = 256 << 20
 """Room for logs and the node's own files."""
+_PROCESS_BYTES = 64 << 20
+"""Memory of an API process without large bodies, answers and streams."""
 _WORKLOADS = ("Deployment", "Job", "StatefulSet")
 
 
@@ -171,12 +174,21 @@ def _configuration(documents: Sequence[Document], folder: Path) -> Iterator[str]
             yield f"{name}: the grace period is below {needed:g} s and 5 s of room"
         if container["args"] == ["supervisor"]:
             yield from _pool(name, config)
+        if container["args"] == ["api"]:
+            yield from _memory(name, config, container)
         if container["args"] == ["api"] and config.files.store == "s3":
             yield from _uploads(name, config, pod, container)
         ports = {port["containerPort"] for port in container.get("ports", ())}
         wanted = config.api.port if container["args"] == ["api"] else int(config.metrics.listen.rpartition(":")[2])
         if ports != {wanted}:
             yield f"{name}: ports {ports}, but the configuration has {wanted}"
+
+
+def _memory(name: str, config: Config, container: Document) -> Iterator[str]:
+    """The limit leaves room for what all processes may hold: large bodies, large answers, and events of streams."""
+    most = config.api.workers * (3 * room_bytes(config.api.max_body_bytes) + _PROCESS_BYTES)
+    if most > _bytes(container["resources"]["limits"]["memory"]):
+        yield f"{name}: its processes may need {most} bytes of memory"
 
 
 def _uploads(name: str, config: Config, pod: Document, container: Document) -> Iterator[str]:
