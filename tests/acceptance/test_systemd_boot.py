@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.booted import SOURCE, BootedServer, obstacle
+from tests.support.booted import SITE, SOURCE, BootedServer, obstacle
 from tests.support.helpers import eventually
 
 WORKER, API = "dtqs-worker.service", "dtqs-api.service"
@@ -123,6 +123,20 @@ def test_a_reload_with_a_wrong_file_is_refused_and_changes_nothing(server: Boote
     set_in_ini(server, "workers", "2")
     server.output("systemctl", "reload", WORKER)
     assert "not reloaded" not in server.output("systemctl", "show", "-P", "StatusText", WORKER)
+
+
+def test_an_installation_that_the_workers_refuse_leaves_them_alone(server: BootedServer) -> None:
+    """Root can open the log file, so `dtqs config check` passes. The user of the service cannot."""
+    before = server.main_pid(WORKER), server.main_pid(API)
+    server.output("touch", "/opt/dtqs/restart-needed")
+    server.output("sed", "-i", "s|^file =.*|file = /root/dtqs.log|", "/etc/dtqs/dtqs.ini")
+    done = server.run(f"{SOURCE}/bin/install", timeout_seconds=200, SITE_PACKAGES=SITE)
+    assert (done.returncode, "did not reload (status 78)" in done.stderr) == (69, True), done.stdout + done.stderr
+    assert "/root/dtqs.log" in done.stderr
+    assert (server.main_pid(WORKER), server.main_pid(API)) == before
+    server.output("sed", "-i", "s|^file =.*|file =|", "/etc/dtqs/dtqs.ini")
+    assert "Reloading the workers" in server.install()
+    assert server.main_pid(WORKER) == before[0]
 
 
 def test_a_restart_of_both_servers_under_load_spends_no_attempt(server: BootedServer) -> None:

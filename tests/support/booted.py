@@ -16,7 +16,7 @@ from tests.support.source import ROOT
 SOURCE = "/opt/dtqs-src"
 """The checkout inside the container."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SITE = f"{SOURCE}/.venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+SITE = f"{SOURCE}/.venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 _ENTER = ("-m", "-u", "-i", "-n", "-p", "-C")
 
 # The mounts live in a namespace of their own and vanish with it. Each line on standard input boots once.
@@ -113,7 +113,7 @@ class BootedServer:
 
     def install(self, source: str = SOURCE) -> str:
         """Run bin/install with the Python packages of the checkout, since no package index is in reach."""
-        return self.output(f"{source}/bin/install", timeout_seconds=200, SITE_PACKAGES=_SITE)
+        return self.output(f"{source}/bin/install", timeout_seconds=200, SITE_PACKAGES=SITE)
 
     def dtqs(self, *arguments: str) -> str:
         key = self.output("cat", "/etc/dtqs/admin.key")

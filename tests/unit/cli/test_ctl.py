@@ -30,6 +30,19 @@ def leave_record(tmp_path: Path, node: str, pid: int) -> None:
     ReloadRecord(pid).write(tmp_path / node)
 
 
+@contextmanager
+def supervisor(program: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python program whose arguments are those of a supervisor that executes its program."""
+    command = [sys.executable, "-c", f"{program}; print(1, flush=True); import time; time.sleep(60)"]
+    with subprocess.Popen([*command, "supervisor", "--adopt", "7"], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
 def test_a_record_of_another_or_an_ended_process_is_no_supervisor(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait(10)
@@ -37,10 +50,13 @@ def test_a_record_of_another_or_an_ended_process_is_no_supervisor(tmp_path: Path
     (tmp_path / "node-2").mkdir()
     (tmp_path / "node-2" / "reload").write_text("[]")
     with subprocess.Popen(["sleep", "60"]) as other:
-        leave_record(tmp_path, "node-1", other.pid)
-        assert run(tmp_path) == (os.EX_UNAVAILABLE, "no supervisor runs on this machine under this configuration\n")
-        assert other.poll() is None
-        other.kill()
+        try:
+            leave_record(tmp_path, "node-1", other.pid)
+            nothing = "no supervisor runs on this machine under this configuration\n"
+            assert run(tmp_path) == (os.EX_UNAVAILABLE, nothing)
+            assert other.poll() is None
+        finally:
+            other.kill()
     status, output = run(tmp_path, "--pid", str(ended.pid))
     assert status == os.EX_UNAVAILABLE
     assert "restart the service instead" in output
@@ -71,19 +87,6 @@ def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(running, "named_path", lambda: None)
     assert running.find(pid)[0] == tmp_path / "node-1"
     assert asked == [pid, pid, pid]
-
-
-@contextmanager
-def supervisor(program: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python program whose arguments are those of a supervisor that executes its program."""
-    command = [sys.executable, "-c", f"{program}; print(1, flush=True); import time; time.sleep(60)"]
-    with subprocess.Popen([*command, "supervisor", "--adopt", "7"], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline()
-            yield process
-        finally:
-            process.kill()
 
 
 def test_a_node_in_a_folder_of_others_is_named_and_not_asked(tmp_path: Path) -> None:
@@ -145,12 +148,10 @@ def test_only_a_fault_of_configuration_or_code_ends_with_78(tmp_path: Path) -> N
     later = tmp_path / "later"
     later.mkdir()
     program = (
-        f"import os, signal, time; signal.signal(signal.SIGHUP, lambda *_: os.replace('{later}/reload',"
-        f" '{tmp_path}/node-0/reload')); print(1, flush=True)\nwhile True: time.sleep(60)"
+        f"import os, signal; signal.signal(signal.SIGHUP, lambda *_: os.replace('{later}/reload',"
+        f" '{tmp_path}/node-0/reload'))"
     )
-    with subprocess.Popen([sys.executable, "-c", program, "supervisor"], stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stdout.readline()
+    with supervisor(program) as process:
         leave_record(tmp_path, "node-0", process.pid)
         reasons = {
             PAUSED: os.EX_TEMPFAIL,
@@ -162,7 +163,6 @@ def test_only_a_fault_of_configuration_or_code_ends_with_78(tmp_path: Path) -> N
             ReloadRecord(process.pid, number, REFUSED, reason).write(later)
             status, output = run(tmp_path)
             assert (status, reason in output) == (wanted, True)
-        process.kill()
 
 
 def test_a_supervisor_that_executes_its_program_is_asked_again(tmp_path: Path) -> None:
