@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.access.auth import Auth
-from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
+from dtqs.api.http.byte_room import ByteRoom, ByteShare
 from dtqs.api.http.disk import in_thread
 from dtqs.api.http.names import disposition, safe_name
 from dtqs.api.http.query import Query
-from dtqs.errors import AnswersFull, NotFound
+from dtqs.errors import NotFound
 from dtqs.files import FileSpace, StoredBytes
 from dtqs.store.file_rows import FileRow, FileRows
 from dtqs.uuid7 import is_uuid
@@ -86,7 +86,7 @@ class Pieces:
         return self
 
     def __next__(self) -> bytes:
-        self._piece_bytes = self._piece_bytes or self._covered()
+        self._piece_bytes = self._piece_bytes or self._share.piece(min(_PIECE_BYTES, self._left))
         size = min(self._piece_bytes, self._left)
         if size <= 0:
             raise StopIteration
@@ -98,15 +98,6 @@ class Pieces:
             raise OSError("the stored file is shorter than its row says")
         self._left -= len(piece)
         return piece
-
-    def _covered(self) -> int:
-        """Return the size of a piece, and hold room for it."""
-        size = min(_PIECE_BYTES, self._left)
-        try:
-            self._share.cover(size)
-        except AnswersFull:
-            return SMALL_BYTES
-        return size
 
     def close(self) -> None:
         """Close the file. The server calls it however the answer ends. Safe to call twice."""

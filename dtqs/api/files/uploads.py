@@ -15,12 +15,13 @@ from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.files.upload_room import UploadRoom, UploadShare
 from dtqs.api.http.answer import answer
 from dtqs.api.http.body import checked_length, close_connection, pieces
+from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
 from dtqs.api.http.disk import in_thread
 from dtqs.api.http.names import name_of, safe_name
 from dtqs.api.http.query import Query
 from dtqs.api.submit.task_links import Links
 from dtqs.config import FilesSection
-from dtqs.errors import Invalid, Problem
+from dtqs.errors import Invalid, Problem, UploadsFull
 from dtqs.files import FileSpace, PendingFile, TooLarge
 from dtqs.store.file_rows import FileRows
 from dtqs.task import OutputFile
@@ -40,11 +41,17 @@ class Uploads:
     def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, section: FilesSection) -> None:
         self._auth, self._space, self._rows, self._links = auth, space, rows, links
         self._max_upload_bytes, self._room = section.max_upload_bytes, UploadRoom(section.receiving_bytes)
+        self._memory = ByteRoom(0, UploadsFull)
+        """Room for the pieces of all uploads. Without it they are smaller, and no upload is refused."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         try:
             caller = self._auth.require(req, "submit")
-            upload = self._receive(req, self._limit_bytes(caller))
+            memory = self._memory.share(caller.name_space)
+            try:
+                upload = self._receive(req, self._limit_bytes(caller), memory)
+            finally:
+                memory.free()
         except BaseException:
             close_connection(req)  # reading the rest of the body would waste time
             raise
@@ -66,7 +73,7 @@ class Uploads:
         own = caller.ceilings.max_upload_bytes if caller.ceilings else None
         return self._max_upload_bytes if own is None else min(own, self._max_upload_bytes)
 
-    def _receive(self, req: falcon.Request, limit_bytes: int) -> OutputFile:
+    def _receive(self, req: falcon.Request, limit_bytes: int, memory: ByteShare) -> OutputFile:
         """Store the body. Nothing stays if the client leaves. Raises TooLarge, HTTPError, Invalid, TransientError."""
         query = Query(req, ("name",))
         query.check()
@@ -74,15 +81,15 @@ class Uploads:
         length = checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES if is_form else limit_bytes)
         with self._room.taken(length, limit_bytes) as share:
             if is_form:
-                return self._receive_form(req, limit_bytes, share)
+                return self._receive_form(req, limit_bytes, share, memory)
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))
-            with self._space.new_upload() as pending, closing(pieces(req, limit_bytes)) as body:
+            with self._space.new_upload() as pending, closing(pieces(req, limit_bytes, memory.piece)) as body:
                 _write(pending, body, share)
                 return _commit(pending, safe_name(name), self._space.over_network)
 
-    def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare) -> OutputFile:
+    def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare, memory: ByteShare) -> OutputFile:
         received: OutputFile | None = None
-        whole = pieces(req, limit_bytes + FORM_OVERHEAD_BYTES)
+        whole = pieces(req, limit_bytes + FORM_OVERHEAD_BYTES, memory.piece)
         with self._space.new_upload() as pending, closing(whole):
             for part in _form(req, whole, limit_bytes + FORM_OVERHEAD_BYTES):
                 name = _filename(part)
@@ -90,14 +97,21 @@ class Uploads:
                     raise Invalid(
                         [Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")]
                     )
-                body = iter(lambda part=part: part.stream.read(_PIECE_BYTES), b"")  # type: ignore[misc]
-                _write(pending, body, share)
+                _write(pending, _of_part(part, memory), share)
                 if pending.size_bytes > limit_bytes:
                     raise TooLarge("upload", limit_bytes)
                 received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
             return _commit(pending, received.name, self._space.over_network)
+
+
+def _of_part(part: Any, memory: ByteShare) -> Iterator[bytes]:
+    """Yield a form's file in pieces, like the body."""
+    piece = part.stream.read(SMALL_BYTES)
+    while piece:
+        yield piece
+        piece = part.stream.read(memory.piece(_PIECE_BYTES))
 
 
 def _form(req: falcon.Request, body: Iterator[bytes], limit_bytes: int) -> Iterator[Any]:

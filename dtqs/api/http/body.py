@@ -112,11 +112,16 @@ def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None
     return body
 
 
-def pieces(req: falcon.Request, limit_bytes: int) -> Generator[bytes, None, None]:
-    """Yield the body in pieces of at most 1 MiB. The caller closes it. Raises the errors of read_body."""
+def pieces(
+    req: falcon.Request, limit_bytes: int, room: Callable[[int], int] = lambda size_bytes: size_bytes
+) -> Generator[bytes, None, None]:
+    """Yield the body in pieces of at most 1 MiB. The caller closes it. Raises the errors of read_body.
+
+    `room` holds room for a piece and returns its size. The first piece needs none, so an announced length holds none.
+    """
     length, total, incoming = checked_length(req, limit_bytes), 0, _Incoming(req)
     with endable(req.env.get(_SOCKET), req.env.get(HOLDER, "")):
-        while piece := incoming.read(_PIECE_BYTES):
+        while piece := incoming.read(room(_PIECE_BYTES) if total else _FIRST_BYTES):
             total += len(piece)
             if total > limit_bytes:
                 raise _too_large(req, limit_bytes)

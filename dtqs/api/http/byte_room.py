@@ -70,6 +70,13 @@ class ByteShare:
             self._room.take(self._key, size_bytes - self.held_bytes)
             self.held_bytes = size_bytes
 
+    def piece(self, size_bytes: int) -> int:
+        """Hold room for a piece of a long body or answer, and return its size. Without room the piece is small."""
+        if size_bytes > self.held_bytes and not self._room.has_room(self._key, size_bytes - self.held_bytes):
+            return min(size_bytes, max(SMALL_BYTES, self.held_bytes))
+        self.cover(size_bytes)
+        return size_bytes
+
     def cover_anyway(self, size_bytes: int) -> None:
         """Hold room also beyond the bounds."""
         self._room.grow(self._key, size_bytes - self.held_bytes)

@@ -117,3 +117,18 @@ def test_a_body_may_be_ended_for_others_while_it_comes(read: Read, key: str) -> 
     with pytest.raises(falcon.HTTPServiceUnavailable):
         read(falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body}))
     assert not body.waits._end_one(), "the last body of the key stays, and this one is forgotten"
+
+
+def test_the_pieces_of_an_upload_need_room_from_the_second_one_on() -> None:
+    asked: list[int] = []
+
+    def room(size: int) -> int:
+        asked.append(size)
+        return 1 << 16
+
+    incoming: Any = Stalled(1 << 18, lambda: None)
+    environ = create_environ("/files", method="POST", headers={"Content-Length": str(1 << 18)})
+    whole = pieces(falcon.Request(environ | {"wsgi.input": incoming, "gunicorn.socket": incoming}), LIMIT, room)
+    assert (len(next(whole)), asked) == (16 << 10, [])
+    assert [len(piece) for piece in whole] == [1 << 16, 1 << 16, 1 << 16, 48 << 10]
+    assert set(asked) == {1 << 20}

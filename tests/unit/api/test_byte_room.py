@@ -68,3 +68,16 @@ def test_an_empty_room_takes_an_answer_of_any_size() -> None:
     assert not room.has_room("other", 1)
     share.free()
     assert room.has_room("other", HALF)
+
+
+def test_a_piece_is_small_without_room() -> None:
+    room = ByteRoom(1 << 20, BodiesFull)
+    first, second = room.share("one"), room.share("one")
+    assert first.piece(1 << 20) == 1 << 20
+    assert first.piece(1 << 20) == first.held_bytes == 1 << 20
+    other = room.share("one")
+    other.cover(HALF - (1 << 20))
+    assert (second.piece(1 << 20), second.piece(100), second.held_bytes) == (SMALL_BYTES, 100, 0)
+    assert first.piece(2 << 20) == 1 << 20
+    other.free()
+    assert second.piece(1 << 20) == 1 << 20
