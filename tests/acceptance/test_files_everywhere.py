@@ -2,6 +2,10 @@
 
 import hashlib
 import io
+import os
+import signal
+import socket
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -9,6 +13,7 @@ from PIL import Image
 from tests.support.fix_s3 import Bucket
 from tests.support.fix_site import Site
 from tests.support.fix_system import Factory
+from tests.support.helpers import eventually
 
 
 def picture(colour: str) -> bytes:
@@ -55,3 +60,20 @@ def test_sources_from_web_bucket_and_upload_become_outputs_in_the_bucket(
     bucket.client.delete_object(Bucket=bucket.name, Key=f"dtqs/{file_id}")
     assert one.client.get(f"/files/{file_id}").status_code == 404
     assert bucket.secret_key not in one.log("api") + one.log("supervisor")
+
+
+def test_the_upload_of_a_killed_process_is_deleted_by_its_api(system: Factory, bucket: Bucket) -> None:
+    """The folder of an API's container has no keeper, and its volume is small."""
+    one = system({"files": bucket.settings(), "api": {"workers": 1}}, supervisor=False)
+    assert one.api
+    (process,) = map(int, Path(f"/proc/{one.api.pid}/task/{one.api.pid}/children").read_text(encoding="ascii").split())
+    temporary = one.folder / "files" / "tmp"
+    head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: 4000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2]))) as line:
+        line.sendall(head.encode() + b"x" * 2_000_000)
+        eventually(lambda: list(temporary.glob("*.part")), 10, "the upload has begun")
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda: not list(temporary.glob("*.part")), 10, "the upload is deleted")
+    assert "unfinished uploads of processes that have ended are deleted: 1" in one.log("api")
+    eventually(lambda: one.client.get("/readyz").status_code == 200, 30, "a new process serves")
+    assert one.client.post("/files", content=b"x").status_code == 201
