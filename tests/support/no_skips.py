@@ -4,6 +4,7 @@ They promise all their tests, and a machine that lacks something would pass othe
 """
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -16,7 +17,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = EX_SKIPPED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    yield  # pytest lists the tests with their reasons
     if number := _skipped(config):
         fails = "allowed" if os.environ.get(VARIABLE) else f"so this run fails; {VARIABLE}=1 allows it"
         terminalreporter.write_line(f"skipped: {number} of the promised tests, {fails}. The reasons are above.")
