@@ -52,10 +52,12 @@ def header_field(name: str, value: str, utf8: bool = False) -> str:
 
 def _beside_angles(text: str, utf8: bool) -> str:
     """Encode a name or comment where that is necessary, without its commas, quotes and brackets."""
-    core = text.strip(' ,()"')
+    core = text.strip(' ,"')
+    if core.startswith("(") and core.find(")") == len(core) - 1:
+        core = core[1:-1]  # a comment alone
     if (utf8 or text.isascii()) and "=?" not in text and not _is_too_long(text):
         return text
-    before, after = text.split(core)
+    before, core, after = text.partition(core or text)
     return f"{before}{_encoded(core, 0, '')}{after}".replace('"', "")
 
 

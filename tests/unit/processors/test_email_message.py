@@ -89,6 +89,7 @@ def test_no_header_contains_a_line_end(end: str) -> None:
         ("List-Id", '"Größe" <list.b.c>', "=?utf-8?b?R3LDtsOfZQ==?= <list.b.c>"),
         ("List-Id", "=?utf-8?q?x?= <list.b.c>", "=?utf-8?b?PT91dGYtOD9xP3g/PQ==?= <list.b.c>"),
         ("List-Unsubscribe", "<https://b.c> (für alle)", "<https://b.c> (=?utf-8?b?ZsO8ciBhbGxl?=)"),
+        ("X-Reply-To", "Ada (für) <a@b.c>", "=?utf-8?b?QWRhIChmw7xyKQ==?= <a@b.c>"),
     ],
 )
 def test_an_id_or_uri_in_a_header_is_never_encoded(name: str, value: str, written: str) -> None:
