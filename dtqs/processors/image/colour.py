@@ -17,6 +17,8 @@ _UNSEEN = 3
 _INTENT, _FLAGS = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
 _UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 """Exceptions of Pillow for a profile that is broken or of the wrong kind."""
+KEPT_BYTES = 100_000
+"""A cache that outlives its task keeps no longer profiles: they have up to 16 MiB, and the process a limit."""
 _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
 
 
@@ -158,9 +160,17 @@ def _converted(colours: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.
     return converted
 
 
-@lru_cache(maxsize=32)
 def _is_srgb(profile: bytes) -> bool:
     """Tell whether a profile changes no colour, whatever its name. Most are sRGB's and need no conversion."""
+    return (_is_known_srgb if len(profile) <= KEPT_BYTES else _changes_nothing)(profile)
+
+
+@lru_cache(maxsize=32)
+def _is_known_srgb(profile: bytes) -> bool:
+    return _changes_nothing(profile)
+
+
+def _changes_nothing(profile: bytes) -> bool:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if source.profile.xcolor_space.strip() != "RGB":
         return False

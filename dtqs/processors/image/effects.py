@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from dtqs.processors.image.colour import flatten, in_profile
+from dtqs.processors.image.colour import KEPT_BYTES, flatten, in_profile
 from dtqs.processors.image.geometry import Size, anchored
 from dtqs.processors.image.operations import Border
 from dtqs.processors.image.payload import ImageOutput
@@ -67,8 +67,16 @@ def with_colours_in(profile: bytes, output: ImageOutput) -> ImageOutput:
     return output.model_copy(update=changed) if changed else output
 
 
-@lru_cache(maxsize=64)
 def _colour_in(profile: bytes, colour: str) -> str:
+    return (_known_colour_in if len(profile) <= KEPT_BYTES else _converted_colour)(profile, colour)
+
+
+@lru_cache(maxsize=64)
+def _known_colour_in(profile: bytes, colour: str) -> str:
+    return _converted_colour(profile, colour)
+
+
+def _converted_colour(profile: bytes, colour: str) -> str:
     pixel = in_profile(Image.new("RGB", (1, 1), colour), profile).tobytes()
     return f"#{pixel.hex()}"
 
