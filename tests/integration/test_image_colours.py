@@ -71,6 +71,12 @@ def test_a_profile_is_kept_only_with_pixels_that_it_describes(run: Run) -> None:
     )
     _, made = run(grey, *(each | {"keep_profile": True} for each in asked))
     assert ["icc_profile" in picture.info for picture in made] == [True, True, True, False, False, False, False]
+    # "auto" makes a WebP of an animation
+    frames = [Image.new("L", (40, 40), level) for level in (100, 200)]
+    moving = saved(frames[0], "avif", save_all=True, append_images=frames[1:], duration=100, icc_profile=of_grey)
+    auto = {"format": "auto", "keep_profile": True}
+    _, made = run(moving, auto, auto | {"animated": False})
+    assert ["icc_profile" in picture.info for picture in made] == [False, True]
     colour = saved(Image.new("RGB", (40, 40), "#00ff00"), "png", icc_profile=cicp.profile((12, 13)))
     _, (made_grey,) = run(colour, {"format": "png", "grayscale": True, "keep_profile": True})
     assert "icc_profile" not in made_grey.info

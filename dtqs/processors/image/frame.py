@@ -25,8 +25,9 @@ MarkOf = Callable[[str, bytes | None], Image.Image]
 class ImageFrame:
     """The parts in sRGB, and unconverted for outputs that keep the profile. Each is made when first needed."""
 
-    def __init__(self, parts: Mapping[Box, Loaded], mark_of: MarkOf) -> None:
-        self._parts, self._mark_of = parts, mark_of
+    def __init__(self, parts: Mapping[Box, Loaded], mark_of: MarkOf, moves: bool = False) -> None:
+        """`moves`: it is a frame of an animation that outputs keep."""
+        self._parts, self._mark_of, self._moves = parts, mark_of, moves
         self._ladders: dict[tuple[Box, bool], SizeLadder] = {}
         self._any = next(iter(parts.values()))
         self._profile = fitting_profile(self._any.picture, self._any.profile)
@@ -59,6 +60,8 @@ class ImageFrame:
             return None if output.grayscale else self._profile
         if output.format == "avif" and output.subsampling:
             return None  # then it has planes of colour
+        if output.format == "auto" and self._moves and output.animated and output.page is None:
+            return None  # then it becomes a WebP
         becomes_rgb = needs_rgb(output) if mode == "CMYK" else draws(output) or output.colors is not None
         return self._profile if output.format in _HOLDERS.get(mode, ()) and not becomes_rgb else None
 

@@ -98,7 +98,7 @@ class Work:
         plans = {index: self._plan(upright, outputs[index]) for index in indices}
         with decoding(image.format or ""):
             decoded, plans = self._decode(image, plans)
-            frame = self._frame(decoded, plans)
+            frame = self._frame(decoded, plans, bool(moving))
         metadata = read(image) if any(outputs[index].keep_metadata for index in indices) else {}
         plans = {index: frame.placed(plans[index]) for index in _by_size(plans)}
         for index in [index for index in plans if index not in moving]:
@@ -120,10 +120,10 @@ class Work:
 
         return decoded, {index: with_best_part(each) for index, each in plans.items()}
 
-    def _frame(self, decoded: Decoded, plans: Mapping[int, Plan]) -> ImageFrame:
+    def _frame(self, decoded: Decoded, plans: Mapping[int, Plan], moves: bool) -> ImageFrame:
         """Return the needed parts, and the whole image, which the summary uses."""
         needs = {decoded.whole: contained(extent(decoded.whole), _SMALL_SIDE)} | needed(plans.values())
-        return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
+        return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark, moves)
 
     def _animate(
         self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int, metadata: Metadata
@@ -170,7 +170,7 @@ class Work:
     def _next(self, image: ImageFile, needs: Mapping[Box, Size]) -> ImageFrame:
         with decoding(image.format or ""):
             decoded = Decoded(image, needs)
-            return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark)
+            return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark, True)
 
     def _finish(self, index: int, finished: Finished, frame: ImageFrame, metadata: Metadata) -> None:
         """Encode one output and hand it over."""
