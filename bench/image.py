@@ -33,8 +33,8 @@ from rig import Rig, say
 from dtqs.config import FilesSection
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context, Json
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.task import Effect
 from dtqs.turn import Turn

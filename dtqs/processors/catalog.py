@@ -19,7 +19,7 @@ from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems
 from dtqs.processors.function import processor_class
-from dtqs.processors.image import ImageProcessor
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
 from dtqs.processors.video import VideoProcessor
 from dtqs.suggestion import suggestion

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from dtqs.errors import DtqsError, InputRefused, PermanentError, TransientError
-from dtqs.processors.image import ImageProcessor, link
+from dtqs.processors.image import link
 from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 from tests.support.fix_images import Run, processor, quarters, saved
 from tests.support.fix_processors import Attempt

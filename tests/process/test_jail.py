@@ -22,8 +22,8 @@ import pytest
 from dtqs.errors import JailNotEntered, JailUnavailable, PermanentError, TransientError
 from dtqs.jail import Jail, Mode, Offer, jail, kernel, landlock, offer, privileges, seccomp
 from dtqs.jail.linux import CLONE_NEWUSER, LANDLOCK_CREATE_RULESET, no_new_privileges
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.video import verify
 from dtqs.processors.video.ffmpeg import Ffmpeg

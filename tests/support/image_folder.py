@@ -19,8 +19,8 @@ from dtqs.config import FilesSection
 from dtqs.errors import PermanentError
 from dtqs.files import FileSpace
 from dtqs.processors.base import Context
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.uuid7 import uuid7
 from tests.support.fix_processors import Reports

@@ -1,5 +1,4 @@
-"""The task type `image`: one image in, any number of sizes and formats out. Each step is a module of its own."""
+"""The task type `image`: one image in, any number of sizes and formats out. Each step is a module of its own.
 
-from dtqs.processors.image.processor import ImageProcessor
-
-__all__ = ["ImageProcessor"]
+The package imports none of them: the watermark of a video needs `colour` alone, in a process that loads little.
+"""

@@ -24,3 +24,13 @@ def test_a_process_with_a_thread_cannot_enter_because_the_thread_would_stay_outs
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     expected = "a library has started a second thread, which would stay outside the jail: import it later"
     assert done.stdout.strip() == expected
+
+
+def test_a_watermark_of_a_video_loads_little() -> None:
+    """It needs the colours of an image, and each task starts its process anew."""
+    program = (
+        "import sys, dtqs.jail, dtqs.processors.image.colour; "
+        "print([name for name in ('pydantic', 'httpx', 'dtqs.config', 'dtqs.files') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

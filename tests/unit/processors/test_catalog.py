@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors.catalog import Catalog
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoOutput

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from dtqs.processors.faults import payload_problems
-from dtqs.processors.image import ImageProcessor
 from dtqs.processors.image.payload import ImagePayload
+from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
 
 UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
