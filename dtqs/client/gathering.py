@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.client.gathered import Gathered, LoopWaits, RoomWaits, is_about_all, link, resolve, split
@@ -47,7 +46,7 @@ class Gathering:
         self._waiting: deque[Gathered] = deque()
         self._bytes = self._idle = 0
         self._closed = False
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWaits] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, LoopWaits] = {}
         self._roomless = RoomWaits()
         self._alone: ThreadPoolExecutor | None = None
         self._threads: list[threading.Thread] = []
@@ -123,6 +122,8 @@ class Gathering:
         with self._changed:
             waits = self._loops.get(loop)
             if waits is None:
+                # a program may have a new loop for each call, and a weak key would live as long as its waits
+                self._loops = {each: others for each, others in self._loops.items() if not each.is_closed()}
                 waits = self._loops[loop] = LoopWaits(loop)
             return waits
 
@@ -137,7 +138,7 @@ class Gathering:
             self._roomless.wake()
             alone = self._alone
         if alone is not None:
-            alone.shutdown(wait=False)
+            alone.shutdown()
         until = time.monotonic() + self._limit_seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))

@@ -201,3 +201,33 @@ def test_tasks_of_asyncio_that_wait_for_room_hear_of_the_end(monkeypatch: pytest
             await asyncio.wait_for(call, 10)
 
     asyncio.run(run())
+
+
+def test_a_client_keeps_no_loop_that_has_ended() -> None:
+    one = Gathering(lambda text, _: json.loads(text), LIMIT_SECONDS)
+    for n in range(5):
+        assert asyncio.run(one.submit_async({"n": n})) == {"n": n}
+    assert len(one._loops) == 1
+    one.close()
+
+
+def test_the_end_waits_for_submits_with_a_key_of_their_own() -> None:
+    begun, sent = threading.Event(), list[Any]()
+
+    def post(text: bytes, _: str) -> Any:
+        begun.set()
+        eventually(lambda: one._closed, 10, "the client ends")
+        sent.append(json.loads(text))
+        return sent[-1]
+
+    one = Gathering(post, LIMIT_SECONDS)
+
+    async def run() -> Any:
+        call = asyncio.ensure_future(one.submit_async({"n": 1}, "k"))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        one.close()
+        assert sent == [{"n": 1}]
+        return await call
+
+    assert asyncio.run(run()) == {"n": 1}
