@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.scoreboard import SlotRecord
 
-_FORGIVEN_HEARTBEATS = 2
-"""A late look counts against no worker, nor do this many heartbeats before it. So looks on time add up only if they
-last longer than that: a living worker writes a heartbeat meanwhile. On a machine that is busy every few seconds, the
-dead would otherwise never be judged."""
 _STARVED_TIMES = 3
 """How many times `beat_timeout_seconds` a supervisor waits for a child that gets no CPU time."""
 
@@ -27,21 +23,19 @@ class _Seen:
 
 
 class Judge:
-    """Judges a worker only after watching it on time for a full lease time. Gaps between looks do not count."""
+    """Judges a worker only after watching it for a full lease time, on time and without a gap."""
 
     def __init__(self, lease_seconds: float, every_seconds: float) -> None:
         self._lease, self._late = lease_seconds, 2 * every_seconds + 1.0
-        self._forgiven = _FORGIVEN_HEARTBEATS * 2 * every_seconds
-        self._is_doubtful = False
         self._seen: dict[str, _Seen] = {}
         self._last = float("-inf")
 
     def note(self, heartbeats: Mapping[str, str], now: float) -> None:
         """Note the heartbeats of all workers."""
-        if self._is_doubtful or now - self._last > self._late:
-            # this keeper or the database stood still
-            self._forgive(now, now - self._last + self._forgiven)
-        self._last, self._is_doubtful = now, False
+        if now - self._last > self._late:
+            # This keeper or the database stood still, so that time counts against no worker.
+            self._seen.clear()
+        self._last = now
         for gone in self._seen.keys() - heartbeats.keys():
             del self._seen[gone]
         for worker_id, heartbeat in heartbeats.items():
@@ -55,14 +49,9 @@ class Judge:
             if seen := self._seen.get(worker_id):
                 seen.heartbeat, seen.changed_at = heartbeat, now
 
-    def doubt(self) -> None:
-        """Let the time until the next look count against no worker. A read was slow or failed, so heartbeats waited."""
-        self._is_doubtful = True
-
-    def _forgive(self, now: float, seconds: float) -> None:
-        for seen in self._seen.values():
-            seen.changed_at = min(now, seen.changed_at + seconds)
-            seen.own_at = min(now, seen.own_at + seconds)
+    def reset(self) -> None:
+        """Start again after a failed or slow read: heartbeats had to wait as well."""
+        self._seen.clear()
 
     def silent_seconds(self, worker_id: str, now: float) -> float | None:
         """Return how long this worker has written nothing itself; None if it has no row or is marked dead."""

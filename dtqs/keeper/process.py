@@ -95,7 +95,7 @@ class Keeper:
         return self._exit_status
 
     def _reclaim_thread(self, reclaim: Reclaim) -> ChoreThread:
-        """Return the loop that judges. Nothing else may delay it: the time of a late turn counts against no worker."""
+        """Return the loop that judges. Nothing else may delay it: a late turn judges no worker."""
         chores = [
             Chore("former", 3600.0, reclaim.former),
             Chore("reclaim", self._config.lease.heartbeat_seconds / 2, reclaim.turn),

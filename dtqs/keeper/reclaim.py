@@ -1,7 +1,7 @@
 """Reclaim: end the leases of workers whose heartbeat does not change and, at the start, of this node's former workers.
 
 The keeper writes the heartbeats of its node's silent workers whose processes live: the node vouches for them.
-Nothing here waits for the broker: the time of a late turn does not count for the judge.
+Nothing here waits for the broker: a late turn would make the judge forget its observations.
 """
 
 import logging
@@ -89,11 +89,11 @@ class Reclaim:
             heartbeats = self._store.workers.heartbeats()
             now = time.monotonic()
             if now - began > _SLOW_SECONDS:
-                self._judge.doubt()
+                self._judge.reset()
             self._judge.note(heartbeats, now)
             self._vouch(now)
         except Exception:
-            self._judge.doubt()
+            self._judge.reset()
             self._rest_until = 0.0  # the last try may have failed in the same outage
             raise
         self._failed &= heartbeats.keys()
@@ -107,7 +107,7 @@ class Reclaim:
 
         This ends after a third of a lease, since the next turn must vouch for silent workers in time. A worker that
         fails stops no other, and raises its error at the end. A try may wait for a lock, and then the turn is late.
-        The judge needs turns on time to find other dead workers, so all failed ones rest for longer than a lease.
+        The judge needs a lease without a late turn to find other dead workers, so all failed ones rest for longer.
         """
         began, errors = time.monotonic(), list[Exception]()
         due = [worker_id for worker_id in self._dead if worker_id not in self._failed or began >= self._rest_until]
