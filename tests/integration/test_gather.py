@@ -189,6 +189,22 @@ def test_a_leader_killed_after_its_commit_stores_no_task_twice(line: Line) -> No
     assert line.world.store.reads.audit(None, 1000).violations == []
 
 
+def test_a_submit_killed_in_the_group_of_a_killed_leader_gets_no_lead(line: Line) -> None:
+    first = line.held(1)
+    (_, leader), (_, killed), last = (line.submit() for _ in range(3))
+
+    def before() -> None:
+        if len(line.groups) == 2:
+            killed.kill(block=False)
+            leader.kill(block=False)
+            gevent.sleep(0)  # both are killed here
+
+    line.before = before
+    line.release(first[0][1], leader, killed, last[1])
+    assert last[1].successful(), "it commits"
+    assert are_stored(line, last[0])
+
+
 def test_a_submit_killed_while_it_waits_delays_no_other(line: Line) -> None:
     submits = line.held(4)
     killed, greenlet = submits.pop(1)

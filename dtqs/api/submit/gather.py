@@ -162,6 +162,7 @@ class Gather:
                 self._hand_over()
             elif member in self._waiting:
                 self._waiting.remove(member)
+            member.answer = _DONE  # a killed leader must not put it back: nobody would take the lead
             raise
         if answer is _PROMOTED:
             self._lead(member)
