@@ -49,7 +49,7 @@ class Connection:
         self.plain: Callable[[bytes], bytes | None] | None = None
         """Serves a plain request at the start of the data, and returns the bytes behind it; None: it is not plain."""
         sender = Sender(peer, waits.sends)
-        self.sendall, self.settimeout = sender.sendall, sender.settimeout
+        self.sendall, self.settimeout, self.end = sender.sendall, sender.settimeout, sender.end
         self.answered = False
         """Set after the first wait for a request."""
         self.wait: Wait | None = None

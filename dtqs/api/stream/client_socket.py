@@ -1,7 +1,6 @@
 """The client's side of a stream: its socket, its headers, and how long it may stall."""
 
 import select
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +47,8 @@ class ClientSocket:
     def cut(self) -> None:
         """End the connection. A send to it fails then as if the client had left."""
         if self._connection is not None:
-            # gevent wakes the sender of a socket that is shut down with an error of its own; the copy has no sender
-            with suppress(OSError), self._connection.dup() as copy:
-                copy.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self._connection.end()
 
     def allow_time(self) -> None:
         """Begin the client's time limits anew, for the next part of the stream. Only sends count against them."""

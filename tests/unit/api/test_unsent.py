@@ -1,12 +1,16 @@
 """The bytes that all streams of a process hold for their clients: slow readers end, and others stay."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import gevent
 import pytest
 from gevent import socket
 
-from dtqs.api.server.sending import Sender
+from dtqs.api.server.connection import Connection
+from dtqs.api.server.waiting import RequestWaits
 from dtqs.api.stream.client_socket import ClientSocket, StreamPace
 from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.hub import Hub
@@ -20,6 +24,16 @@ TASK = "01900000-0000-7000-8000-000000000001"
 
 def frame(size: int) -> StreamFrame:
     return StreamFrame(TASK, 1, "progress", b"x" * size)
+
+
+@contextmanager
+def no_file_left() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture
@@ -93,14 +107,13 @@ def test_a_client_that_takes_nothing_is_cut_off_for_the_others(hub: Hub) -> None
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 12)
     with ours, theirs:
-        watcher = opened(hub, "one", MOST - 1)
-        stream = Stream(hub, watcher, ClientSocket(ours), [TASK], {}, StreamPace(60, 1.0), b"y" * (1 << 20))
-        sender = Sender(ours)
-        sender.settimeout(60)
-        sending = gevent.spawn(lambda: sender.sendall(next(stream)))
+        watcher, connection = opened(hub, "one", MOST - 1), Connection(ours, 30, RequestWaits(lambda: 30, 10))
+        stream = Stream(hub, watcher, ClientSocket(connection), [TASK], {}, StreamPace(60, 1.0), b"y" * (1 << 20))
+        sending = gevent.spawn(lambda: connection.sendall(next(stream)))
         sending.join(0.01)
         assert not sending.ready(), "the client does not read"
-        opened(hub, "two", 10)
+        with no_file_left():
+            opened(hub, "two", 10)
         with pytest.raises(BrokenPipeError):
             sending.get(timeout=10)
         assert list(stream)[-1] == b"retry: 1000\n\n", "the stream itself ends as others do"
