@@ -34,6 +34,8 @@ class HeldLease:
 class Leases:
     def __init__(self, database: Database, grace_seconds: float, retry: RetrySection) -> None:
         self._database, self._grace, self._retry = database, grace_seconds, retry
+        self._unconfirmed: dict[str, EarlierTry] = {}
+        """The last failed reclaim of each worker. Its COMMIT may have happened."""
 
     def warm_up(self, worker_id: str) -> None:
         """Run the hot statements where they change nothing. This plans them and fills the server's caches.
@@ -174,7 +176,8 @@ class Leases:
         task ran; without it each task did. Such a task begins again after the backoff. A death that is blamed on it
         spends its attempt, and it fails after `max_deaths` of them, or at once if its type is one of `final_types`.
         Any other spends none, up to `max_losses`.
-        Returns None if no worker could be marked. Raises StoreUnavailable.
+        Returns None if no worker could be marked. Raises StoreUnavailable: then the next call for this worker returns
+        what this one did.
         """
         mark = {"worker_id": worker_id, "seen": seen}
         take = self._shared() | {
@@ -191,13 +194,15 @@ class Leases:
             **self._retry.model_dump(include={"max_deaths", "max_losses", "base_seconds", "max_seconds"}),
         }
 
-        earlier = EarlierTry()
+        earlier = self._unconfirmed.setdefault(worker_id, EarlierTry())
 
         def work(run: Run) -> list[Row] | None:
             marked = run("mark_dead", mark)
             return earlier.note(run("take_back", take)) if marked else earlier.landed(run)
 
-        return self._database.transaction(work, deadline)
+        rows = self._database.transaction(work, deadline)
+        del self._unconfirmed[worker_id]
+        return rows
 
     def requests_of(self, task_ids: Sequence[str]) -> list[str]:
         """Return the ids of the requests that submitted these tasks; none if PostgreSQL does not answer."""

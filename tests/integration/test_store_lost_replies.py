@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 
-from dtqs.errors import StoreUnavailable
+from dtqs.deadline import Deadline
+from dtqs.errors import CommitUnknown, StoreUnavailable
 from dtqs.settlement import Kind
 from dtqs.store import Store
 from dtqs.store.driver.connection import LimitedConnection
@@ -146,6 +147,19 @@ def test_a_reclaim_whose_reply_is_lost_returns_its_tasks(world: World, losing: L
     assert [ref[0] for ref in refs or []] == [world.store.reads.logs(task)[-1].log_id for task in tasks]
     assert losing.store.leases.reclaim(worker, DIED) is None
     world.check()
+
+
+def test_a_later_call_returns_what_a_reclaim_without_repetition_did(world: World, losing: Losing) -> None:
+    (task,), worker = world.submit(), world.worker()
+    world.claim(worker, [task])
+    losing.database.lost = 1
+    with pytest.raises(CommitUnknown):
+        losing.store.leases.reclaim(worker, DIED, deadline=Deadline(0))
+    assert [ref[1:] for ref in losing.store.leases.reclaim(worker, DIED, deadline=Deadline(0)) or []] == [
+        (task, "pending")
+    ]
+    assert losing.store.leases.reclaim(worker, DIED, deadline=Deadline(0)) is None
+    assert world.events(task) == ["pending"]
 
 
 def test_a_reclaim_that_another_keeper_has_repeated_is_not_announced_twice(world: World, losing: Losing) -> None:
