@@ -29,7 +29,7 @@ class Rows:
 
 
 class ViewLines:
-    """ViewLines one below the other: written ones, and rows."""
+    """Lines one below the other: written ones, and rows."""
 
     def __init__(self, *parts: Sequence[ScreenLine] | Rows) -> None:
         self.parts = [part if isinstance(part, Rows) else Rows(part, _itself, _mark_of) for part in parts]
