@@ -30,7 +30,10 @@ class Relay:
         self._clock = DatabaseClock()
         self._due_until = 0.0
         self._due_after: str | None = None
-        self._left_out_after: str | None = None
+        self._due_last: str | None = None
+        """The end of this pass. None: it goes through the whole backlog."""
+        self._left_out: tuple[str, str | None] | None = None
+        """The begin and the end of the batches of this pass in which rows were left out."""
         self._found_at = float("-inf")
 
     @property
@@ -59,17 +62,19 @@ class Relay:
     def _make_due_again(self) -> bool:
         """Make a batch of rows due again after a step of the clock. Return whether the next batch should come at once.
 
-        After the last batch the next turn goes back to the first one of which rows were left out.
+        After the last batch the next turn goes back to those in which rows were left out. It looks at no others: tasks
+        have come since then that must wait, though their time is before the step.
         """
         if self._due_after is None:
             return False
         after = self._due_after
-        self._due_after, _, left_out = self._store.backlog.due_again(self._due_until, after, _STEP_BATCH)
-        if left_out and self._left_out_after is None:
-            self._left_out_after = after
-        if self._due_after is not None:
+        last, _, left_out = self._store.backlog.due_again(self._due_until, after, _STEP_BATCH)
+        if left_out:
+            self._left_out = (self._left_out[0] if self._left_out else after), last
+        if last is not None and (self._due_last is None or last < self._due_last):
+            self._due_after = last
             return True
-        self._due_after, self._left_out_after = self._left_out_after, None
+        (self._due_after, self._due_last), self._left_out = self._left_out or (None, None), None
         if self._due_after is None:
             # otherwise the next step would make tasks due that were submitted since for a time before this one
             self._due_until = 0.0
@@ -96,5 +101,5 @@ class Relay:
             self._mark = LONG_AGO
             if step.seconds < 0:
                 self._due_until, self._due_after = max(self._due_until, step.until), FIRST_ID
-                self._left_out_after = None
+                self._due_last = self._left_out = None
         return next_mark

@@ -304,6 +304,19 @@ def test_a_locked_row_is_left_out_after_a_step_back_and_told(world: World) -> No
     assert wait_of(world, locked) <= 0
 
 
+def test_a_task_whose_hint_came_before_a_step_back_gets_another_one(world: World) -> None:
+    """Its worker may have dropped the hint, since the task was not due then. With `published_at` it would rest."""
+    task = long_wait(world, "-50 s", "-52 s")
+    world.rows("UPDATE backlog SET publish_at = published_at + interval '10 min' RETURNING 1")
+    until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))
+    assert world.store.backlog.due_again(until, FIRST_ID, 2)[1:] == (1, False)
+    world.rows(
+        "UPDATE backlog SET due_at = due_at - interval '1 min', publish_at = publish_at - interval '1 min', "
+        "published_at = published_at - interval '1 min' RETURNING 1"
+    )
+    assert [due.task_id for due in world.store.backlog.relay(LONG_AGO, 10)[0]] == [task], "a minute later"
+
+
 @contextmanager
 def row_lock(world: World, task_id: str) -> Iterator[None]:
     with psycopg.connect(world.section.dsn.get_secret_value()) as connection:

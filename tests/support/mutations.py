@@ -346,7 +346,6 @@ MUTATIONS = [
         "due_again.sql",
         "published_at = NULL, ",
         ("due_at <= to_timestamp(%(until)s) AND ", ""),
-        " AND waiting.due_at <= to_timestamp(%(until)s)",
         ("task_id > %(after)s::uuid", "true"),
         (" SKIP LOCKED", ""),
         ("(SELECT count(*) FROM seen WHERE late) > (SELECT count(*) FROM locked)", "false"),

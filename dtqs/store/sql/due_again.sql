@@ -26,7 +26,7 @@ updated AS (
         publish_at = CASE
             WHEN waiting.due_at > now() THEN now()
             ELSE least(waiting.publish_at, now() + %(far_out)s * interval '1 s') END
-    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked)) AND waiting.due_at <= to_timestamp(%(until)s)
+    WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
     RETURNING 1
 )
 SELECT

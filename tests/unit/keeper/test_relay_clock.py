@@ -72,3 +72,19 @@ def test_rows_that_others_have_locked_are_looked_at_again_in_the_next_turn(
     for _ in range(3):
         relay.turn()
     assert [after for _, after in backlog.seen[4:]] == [FIRST_ID], "the pass ends once nothing is left out"
+
+
+def test_a_look_at_rows_that_were_left_out_ends_with_their_batches(
+    relay: Relay, backlog: SteppedBacklog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["a", "b", "c", "d", None]
+    backlog.shown, seen = NOON - HOUR, list[str]()
+
+    def due_again(_: float, after: str, limit: int) -> tuple[str | None, int, bool]:
+        seen.append(after)
+        return ids[0 if after == FIRST_ID else ids.index(after) + 1], limit, after in ("a", "b")
+
+    monkeypatch.setattr(backlog, "due_again", due_again)
+    assert [relay.turn() for _ in range(5)] == [True] * 4 + [False]
+    assert [relay.turn() for _ in range(4)] == [True, False] * 2
+    assert seen == [FIRST_ID, "a", "b", "c", "d", *["a", "b"] * 2]
