@@ -27,7 +27,14 @@ def shown_host(url: str) -> str:
 
 def without_logins(text: str) -> str:
     """Return a text with user and password of its URLs masked."""
-    return re.sub(r"://\S*@", f"://{MASK}@", text)
+    return re.sub(r"\S+", lambda found: _without_login(found[0]), text)
+
+
+def _without_login(word: str) -> str:
+    # the expression "://\S*@" would take quadratic time
+    scheme, rest = _split(word)
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}{MASK}@{place}" if scheme and at else word
 
 
 def _split(url: str) -> tuple[str, str]:
