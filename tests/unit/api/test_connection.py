@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from unittest.mock import Mock
 
 import gevent
 import pytest
@@ -271,6 +272,22 @@ def test_clients_that_do_not_read_their_answers_shut_nobody_out(worker: ApiWorke
         assert until(connect_few(GET), b"/a:0").startswith(b"HTTP/1.1 200 ")
         assert worker._waiting._open <= FEW
     assert any(len(rest(one)) < 2 * len(half) for one in deaf)
+
+
+def test_the_end_of_many_clients_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_AGAIN_SECONDS", 0)
+    waits, slow = RequestWaits(lambda: 30.0, 100), [Mock() for _ in range(99)]
+    waits.sends = dict.fromkeys(slow, time.monotonic())
+    for _ in range(100):
+        waits.opened()
+    waits.sends = dict.fromkeys(slow, time.monotonic() - LONG_SECONDS)
+    seen: list[int] = []
+    while len(waits.sends) > 89:
+        gevent.sleep(0)
+        seen.append(len(waits.sends))
+    assert len(set(seen)) > 5
+    gevent.sleep(0)
+    assert (len(waits.sends), waits._looks_again) == (89, False)
 
 
 def read(key: bytes) -> bytes:
