@@ -201,7 +201,7 @@ class Leases:
             return earlier.note(run("take_back", take)) if marked else earlier.landed(run)
 
         rows = self._database.transaction(work, deadline)
-        del self._unconfirmed[worker_id]
+        self._unconfirmed.pop(worker_id, None)
         return rows
 
     def requests_of(self, task_ids: Sequence[str]) -> list[str]:
