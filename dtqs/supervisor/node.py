@@ -123,10 +123,11 @@ class NodeLock:
     def _shut(self, place: Path) -> None:
         """Close the folder of a node to other users, who could name a foreign process there. A volume may open it."""
         status = place.lstat()
-        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o022:
+        may_close = os.geteuid() in (0, status.st_uid)
+        if stat.S_ISDIR(status.st_mode) and may_close and status.st_mode & 0o022:
             place.chmod(0o700)
         if why := why_foreign(place):
-            raise StateFolderUnusable(self._folder, f"{place.name} {why}", os.EX_CONFIG)
+            raise StateFolderUnusable(self._folder, f"{place.name} {why}; delete it if nothing uses it", os.EX_CONFIG)
 
 
 def _read_or_make(descriptor: int) -> str:

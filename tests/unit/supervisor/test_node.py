@@ -46,10 +46,20 @@ def test_the_folder_of_a_node_is_closed_to_other_users(tmp_path: Path) -> None:
         assert node.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_root_closes_the_folder_that_another_user_has_left_in_a_volume(tmp_path: Path) -> None:
+    node = tmp_path / "node-0"
+    node.mkdir()
+    os.chown(node, 10001, 10001)
+    node.chmod(0o2770)  # Kubernetes opens a volume to the group of the pod
+    with NodeLock(tmp_path):
+        assert node.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_node_in_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "node-0").symlink_to("elsewhere")
-    with pytest.raises(StateFolderUnusable, match=r"state_dir = .*: node-0 is a link") as caught:
+    with pytest.raises(StateFolderUnusable, match=r"state_dir = .*: node-0 is a link; delete it") as caught:
         NodeLock(tmp_path).acquire()
     assert caught.value.exit_status == os.EX_CONFIG
 
