@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
@@ -57,32 +57,32 @@ class LoopWaits:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._members, self._has_timer = loop, deque[Gathered](), False
+        self._loop, self._has_timer = loop, False
+        self._members: dict[Gathered, None] = {}
 
     def add(self, member: Gathered) -> None:
-        """Note a submit. All have the same limit, so they get late in their order."""
-        while self._members and _is_done(self._members[0]):
-            self._members.popleft()
-        self._members.append(member)
+        """Note a submit until `remove`. All have the same limit, so they get late in their order."""
+        self._members[member] = None
         self._set_timer()
+
+    def remove(self, member: Gathered) -> None:
+        """Forget a submit. Those before it may still wait for long."""
+        self._members.pop(member, None)
 
     def _set_timer(self) -> None:
         if self._members and not self._has_timer:
             self._has_timer = True
-            self._loop.call_later(max(0.0, self._members[0].until - time.monotonic()), self._end_late)
+            first = next(iter(self._members))
+            self._loop.call_later(max(0.0, first.until - time.monotonic()), self._end_late)
 
     def _end_late(self) -> None:
         """Resolve the late ones. One without an answer has left: a sender drops it, unless it is on its way."""
         self._has_timer, now = False, time.monotonic()
-        while self._members and (_is_done(self._members[0]) or self._members[0].until <= now):
-            member = self._members.popleft()
+        for member in list(takewhile(lambda one: one.until <= now, self._members)):
+            self.remove(member)
             member.left = True
             resolve([member])
         self._set_timer()
-
-
-def _is_done(member: Gathered) -> bool:
-    return member.future is None or member.future.done()
 
 
 class RoomWaits:

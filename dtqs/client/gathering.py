@@ -80,8 +80,12 @@ class Gathering:
         try:
             while not self._add_now(member):
                 await self._room_in(loop, until)
-            self._waits_of(loop).add(member)
-            await member.future
+            waits = self._waits_of(loop)
+            waits.add(member)
+            try:
+                await member.future
+            finally:
+                waits.remove(member)
         except BaseException:
             member.left = True  # a sender drops it unless it is stored or on its way
             raise

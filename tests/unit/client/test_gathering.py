@@ -231,3 +231,28 @@ def test_the_end_waits_for_submits_with_a_key_of_their_own() -> None:
         return await call
 
     assert asyncio.run(run()) == {"n": 1}
+
+
+def test_a_slow_request_keeps_no_submit_that_has_its_answer() -> None:
+    gate = threading.Event()
+
+    def post(text: bytes, _: str) -> Any:
+        value = json.loads(text)
+        assert value != {"n": 0} or gate.wait(20)
+        return value
+
+    one = Gathering(post, LIMIT_SECONDS)
+
+    async def run() -> None:
+        slow = asyncio.ensure_future(one.submit_async({"n": 0}))
+        while len(one._threads) < 1 or one._waiting:
+            await asyncio.sleep(0)
+        for n in range(1, 20):
+            assert await one.submit_async({"n": n}) == {"n": n}
+        (waits,) = one._loops.values()
+        assert [json.loads(member.text) for member in waits._members] == [{"n": 0}]
+        gate.set()
+        assert await slow == {"n": 0}
+
+    asyncio.run(run())
+    one.close()
