@@ -7,7 +7,7 @@ from dtqs.broker.keeper_link import KeeperLink
 from dtqs.deadline import Deadline
 from dtqs.keeper.clock import DatabaseClock
 from dtqs.store import Store
-from dtqs.store.backlog import FIRST_ID, LONG_AGO
+from dtqs.store.backlog import FIRST_ID, LAST_ID, LONG_AGO
 from dtqs.store.workers import ProcessTotals
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,8 @@ class Relay:
         self._clock = DatabaseClock()
         self._due_until = 0.0
         self._due_after: str | None = None
-        self._due_last: str | None = None
-        """The end of this pass. None: it goes through the whole backlog."""
-        self._left_out: tuple[str, str | None] | None = None
+        self._due_last = LAST_ID
+        self._left_out: tuple[str, str] | None = None
         """The begin and the end of the batches of this pass in which rows were left out."""
         self._found_at = float("-inf")
 
@@ -68,13 +67,13 @@ class Relay:
         if self._due_after is None:
             return False
         after = self._due_after
-        last, _, left_out = self._store.backlog.due_again(self._due_until, after, _STEP_BATCH)
-        if left_out:
-            self._left_out = (self._left_out[0] if self._left_out else after), last
-        if last is not None and (self._due_last is None or last < self._due_last):
+        last, _, left_out = self._store.backlog.due_again(self._due_until, after, _STEP_BATCH, self._due_last)
+        if last is not None:
             self._due_after = last
+            if left_out:
+                self._left_out = (self._left_out[0] if self._left_out else after), last
             return True
-        (self._due_after, self._due_last), self._left_out = self._left_out or (None, None), None
+        (self._due_after, self._due_last), self._left_out = self._left_out or (None, LAST_ID), None
         if self._due_after is None:
             # otherwise the next step would make tasks due that were submitted since for a time before this one
             self._due_until = 0.0
@@ -101,5 +100,5 @@ class Relay:
             self._mark = LONG_AGO
             if step.seconds < 0:
                 self._due_until, self._due_after = max(self._due_until, step.until), FIRST_ID
-                self._due_last = self._left_out = None
+                self._due_last, self._left_out = LAST_ID, None
         return next_mark

@@ -10,6 +10,7 @@ from dtqs.store.driver.statements import array, text_array
 from dtqs.task import Due
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LAST_ID = FIRST_ID.replace("0", "f")
 LONG_AGO = "-infinity"
 _LOOK_FACTOR = 5
 """A count looks at this many rows for each one that it may count, so a rare type costs no more than this."""
@@ -33,13 +34,15 @@ class Backlog:
         ((mark, at),) = self._database.run("relay_mark")
         return str(mark), float(at)
 
-    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
+    def due_again(self, until: float, after: str, limit: int, last: str = LAST_ID) -> tuple[str | None, int, bool]:
         """Keep a batch of rows due after the database's clock stepped back. `until`: the time without the step.
+
+        It takes ids above `after` and up to `last`.
 
         Returns the last id of the batch (None: the end is reached), the number of changed rows, and whether some were
         left out, since other sessions have locked them: look at this batch again later. Raises StoreUnavailable.
         """
-        parameters = {"until": until, "after": after, "limit": limit, "far_out": self._far_out}
+        parameters = {"until": until, "after": after, "last": last, "limit": limit, "far_out": self._far_out}
         # no repetition inside, since the relay waits meanwhile and repeats it itself
         ((last, changed, left_out),) = self._database.run("due_again", parameters, Deadline(0))
         return last, int(changed), bool(left_out)

@@ -304,6 +304,14 @@ def test_a_locked_row_is_left_out_after_a_step_back_and_told(world: World) -> No
     assert wait_of(world, locked) <= 0
 
 
+def test_a_look_after_a_step_back_may_end_at_an_id(world: World) -> None:
+    first, second, _ = world.submit(3)
+    world.rows("UPDATE backlog SET due_at = now() + interval '50 s' RETURNING 1")
+    until = float(world.value("SELECT extract(epoch FROM now() + interval '1 min')::float8"))
+    assert world.store.backlog.due_again(until, first, 10, second) == (second, 1, False)
+    assert world.store.backlog.due_again(until, second, 10, second) == (None, 0, False)
+
+
 def test_a_task_whose_hint_came_before_a_step_back_gets_another_one(world: World) -> None:
     """Its worker may have dropped the hint, since the task was not due then. With `published_at` it would rest."""
     task = long_wait(world, "-50 s", "-52 s")

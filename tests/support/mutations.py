@@ -347,6 +347,7 @@ MUTATIONS = [
         "published_at = NULL, ",
         ("due_at <= to_timestamp(%(until)s) AND ", ""),
         ("task_id > %(after)s::uuid", "true"),
+        " AND task_id <= %(last)s::uuid",
         (" SKIP LOCKED", ""),
         ("(SELECT count(*) FROM seen WHERE late) > (SELECT count(*) FROM locked)", "false"),
     ),

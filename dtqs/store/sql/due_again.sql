@@ -8,7 +8,7 @@ WITH seen AS MATERIALIZED (
         due_at <= to_timestamp(%(until)s)
             AND greatest(due_at, publish_at - %(far_out)s * interval '1 s') > now() AS late
     FROM backlog
-    WHERE task_id > %(after)s::uuid
+    WHERE task_id > %(after)s::uuid AND task_id <= %(last)s::uuid
     ORDER BY task_id
     LIMIT %(limit)s
 ),

@@ -1,12 +1,12 @@
 """The relay after steps of the database's clock: each step is handled once."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from dtqs.keeper.relay import Relay
-from dtqs.store.backlog import FIRST_ID
 from dtqs.store.workers import ProcessTotals
 
 HOUR = 3600.0
@@ -19,15 +19,14 @@ class SteppedBacklog:
     def __init__(self) -> None:
         self.shown, self.batches, self.seen = NOON, 1, list[tuple[float, str]]()
         self.locked = set[str]()
-        """Batches with rows that other sessions have locked, by the id before them."""
 
     def now(self) -> tuple[str, float]:
         return "mark", self.shown
 
-    def due_again(self, until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
+    def due_again(self, until: float, after: str, limit: int, last: str) -> tuple[str | None, int, bool]:
         self.seen.append((until, after))
         self.batches -= 1
-        return ("more" if self.batches > 0 else None), limit, after in self.locked
+        return ("more" if self.batches > 0 else None), limit, False
 
 
 @pytest.fixture
@@ -37,6 +36,10 @@ def backlog() -> SteppedBacklog:
 
 @pytest.fixture
 def relay(backlog: SteppedBacklog) -> Relay:
+    return relay_of(backlog)
+
+
+def relay_of(backlog: SteppedBacklog) -> Relay:
     made = Relay(
         cast(Any, SimpleNamespace(backlog=backlog)), cast(Any, SimpleNamespace(can_publish=False)), ProcessTotals(), 1.0
     )
@@ -62,29 +65,68 @@ def test_a_step_back_during_the_first_ones_pass_keeps_its_time_and_starts_the_pa
     assert [after for _, after in backlog.seen] == [backlog.seen[0][1]] * 2 + ["more"]
 
 
-def test_rows_that_others_have_locked_are_looked_at_again_in_the_next_turn(
-    relay: Relay, backlog: SteppedBacklog
-) -> None:
-    backlog.batches, backlog.locked, backlog.shown = 3, {FIRST_ID, "more"}, NOON - HOUR
-    assert [relay.turn() for _ in range(4)] == [True, True, False, False], "no turn comes at once after the last batch"
-    assert [after for _, after in backlog.seen] == [FIRST_ID, "more", "more", FIRST_ID]
-    backlog.locked.clear()
+@dataclass
+class Rows(SteppedBacklog):
+    """Rows by their ids, each a batch of its own. `locked` are those that other sessions have locked."""
+
+    rows: list[str]
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def due_again(self, until: float, after: str, limit: int, last: str) -> tuple[str | None, int, bool]:
+        found = next((row for row in self.rows if after < row <= last), None)
+        self.seen.append((until, found or "end"))
+        return found, limit, found in self.locked
+
+    def looks(self) -> str:
+        """Return the ids since the last call."""
+        text = " ".join(found for _, found in self.seen)
+        self.seen.clear()
+        return text
+
+
+def test_rows_that_others_have_locked_are_looked_at_again_in_the_next_turn() -> None:
+    backlog = Rows(["a", "b", "c", "d", "e"])
+    relay = relay_of(backlog)
+    backlog.locked, backlog.shown = {"b", "c"}, NOON - HOUR
+    assert [relay.turn() for _ in range(6)] == [True] * 5 + [False], "no turn comes at once after the last batch"
+    assert backlog.looks() == "a b c d e end"
     for _ in range(3):
         relay.turn()
-    assert [after for _, after in backlog.seen[4:]] == [FIRST_ID], "the pass ends once nothing is left out"
+    assert backlog.looks() == "b c end", "it looks at no other rows"
+    backlog.locked = {"c"}
+    for _ in range(5):
+        relay.turn()
+    assert backlog.looks() == "b c end c end"
+    backlog.locked.clear()
+    for _ in range(5):
+        relay.turn()
+    assert backlog.looks() == "c end", "the pass ends once nothing is left out"
 
 
-def test_a_look_at_rows_that_were_left_out_ends_with_their_batches(
-    relay: Relay, backlog: SteppedBacklog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = ["a", "b", "c", "d", None]
-    backlog.shown, seen = NOON - HOUR, list[str]()
+def test_a_task_that_came_after_a_step_back_is_not_made_due_with_one_that_was_locked() -> None:
+    backlog = Rows(["a"])
+    relay = relay_of(backlog)
+    backlog.locked, backlog.shown = {"a"}, NOON - HOUR
+    relay.turn()
+    backlog.rows.append("b")
+    relay.turn()
+    assert backlog.looks() == "a b", "the first pass goes up to the end"
+    backlog.rows.append("c")
+    for _ in range(4):
+        relay.turn()
+    assert backlog.looks() == "c end a end"
 
-    def due_again(_: float, after: str, limit: int) -> tuple[str | None, int, bool]:
-        seen.append(after)
-        return ids[0 if after == FIRST_ID else ids.index(after) + 1], limit, after in ("a", "b")
 
-    monkeypatch.setattr(backlog, "due_again", due_again)
-    assert [relay.turn() for _ in range(5)] == [True] * 4 + [False]
-    assert [relay.turn() for _ in range(4)] == [True, False] * 2
-    assert seen == [FIRST_ID, "a", "b", "c", "d", *["a", "b"] * 2]
+def test_a_new_step_back_starts_a_whole_pass_also_while_rows_are_locked() -> None:
+    backlog = Rows(["a", "b"])
+    relay = relay_of(backlog)
+    backlog.locked, backlog.shown = {"a"}, NOON - HOUR
+    for _ in range(4):
+        relay.turn()
+    assert backlog.looks() == "a b end a"
+    backlog.shown -= HOUR
+    for _ in range(3):
+        relay.turn()
+    assert backlog.looks() == "a b end"

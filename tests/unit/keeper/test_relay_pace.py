@@ -31,7 +31,7 @@ def test_a_failure_after_a_step_of_the_clock_keeps_no_task_from_its_relay(monkey
     now, shown, published = 1000.0, 5000.0, list[Due]()
     monkeypatch.setattr(relay_module, "time", SimpleNamespace(monotonic=lambda: now))
 
-    def due_again(until: float, after: str, limit: int) -> tuple[str | None, int, bool]:
+    def due_again(until: float, after: str, limit: int, last: str) -> tuple[str | None, int, bool]:
         raise StoreUnavailable("statement timeout")
 
     def publish(dues: list[Due], deadline: object) -> list[Due]:
