@@ -17,7 +17,7 @@ from dtqs.errors import StoreUnavailable
 from tests.support.fix_store import DIED, StoreOn, World, settled
 from tests.support.stress import MAX_RETRIES, Client, FaultyDatabase, Keeper, Part, Publisher, Scene, Worker
 
-SECONDS = float(os.environ.get("STRESS_SECONDS", "12"))
+SECONDS = float(os.environ.get("STRESS_SECONDS", "8"))
 PARTS: Sequence[type[Part]] = (Worker, Worker, Worker, Worker, Client, Client, Publisher, Keeper)
 
 
