@@ -82,7 +82,6 @@ HD, SD = "64x720", "64x48"
 H264 = {"c": "libx264", "preset": "ultrafast"}
 UNSAID = ",setparams=colorspace=unknown"
 SOURCES = {
-    "hd-tagged": (HD, {**H264, "colorspace": "bt709", "vf": matrix("bt709")}),
     "hd-untagged": (HD, {**H264, "vf": matrix("bt709") + UNSAID}),
     "sd-untagged": (SD, {**H264, "vf": matrix("bt601") + UNSAID}),
     "sd-of-bt709": (SD, {**H264, "colorspace": "bt709", "vf": matrix("bt709")}),
@@ -91,7 +90,6 @@ SOURCES = {
         {**H264, "color_range": "pc", "colorspace": "bt709", "vf": matrix("bt709", "pc") + ",setparams=range=pc"},
     ),
     "rgb": (HD, {"c": "qtrle"}),
-    "png": (SD, {"c": "png"}),
     "mjpeg": (HD, {"c": "mjpeg", "q": "2", "vf": matrix("bt601", "pc").replace("yuv420p", "yuvj420p")}),
     "smpte240m": (SD, {**H264, "colorspace": "smpte240m", "vf": matrix("smpte240m")}),
 }

@@ -59,8 +59,9 @@ def test_silence_has_no_loudness_and_is_no_fault(transcode: Run, sources: Path) 
 
 
 def test_each_number_of_channels_can_be_encoded(transcode: Run, sources: Path) -> None:
+    """Other tests have mono and stereo of both codecs, and six channels of AAC."""
     tone = tones(sources / "tone.wav", 1, 2)
-    wanted = [("aac", number) for number in range(1, 9)] + [("opus", number) for number in range(1, 9)]
+    wanted = [("aac", number) for number in (3, 4, 5, 7, 8)] + [("opus", number) for number in range(3, 9)]
     made = transcode(tone, *({"format": name, "audio_channels": number, "end_seconds": 0.2} for name, number in wanted))
     assert [(output["audio_codec"], output["audio_channels"]) for output, _ in made] == wanted
 
