@@ -4,12 +4,13 @@ DtqsError
 ├── ConfigError                 a setting is wrong: nothing starts
 ├── TransientError              worth a retry
 │   ├── StoreUnavailable        PostgreSQL is down or too slow
+│   │   └── CommitUnknown       PostgreSQL gave no reply to a COMMIT
 │   ├── SchemaUnfit             the schema is for another version of this code
 │   ├── BrokerUnavailable       RabbitMQ is down, blocked or too slow
 │   ├── ExaminerBusy            a large body cannot be examined now
+│   ├── UploadsFull, BodiesFull, AnswersFull    an API process has no room for more bytes of these
 │   ├── FilesUnavailable        a disk is full, or a source or the object storage is down
-│   ├── JailUnavailable         `[files] jail = required`, and this node lacks a part of the jail
-│   ├── JailNotEntered          a program could not enter the jail of this node this time
+│   ├── JailUnavailable, JailNotEntered    this node lacks a part of the required jail, or failed to enter it
 │   ├── TaskTimedOut            an attempt exceeded its time limit
 │   │   └── CpuTimeSpent        an attempt exceeded its processor time
 │   └── WorkerDied              the process that ran the attempt has died
@@ -18,11 +19,10 @@ DtqsError
 │   ├── ValueRefused            a processor gave a value that cannot be stored unchanged
 │   ├── InputRefused            a source cannot or must not be read
 │   ├── AttemptTooLarge         an attempt exceeded its memory, or the size of a file
-│   ├── TooManyDeaths           the task ran each time when its worker died
+│   ├── TooManyDeaths, TooManyLosses    the task ran each time when its worker died, or was lost
 │   └── EffectUnknown           it is unknown whether an outside effect happened
 ├── RequestError                a caller asked for something that cannot be done
-│   ├── NotFound
-│   ├── Conflict
+│   ├── NotFound, Conflict
 │   ├── Invalid                 one or more fields are wrong, all of them listed
 │   ├── AboveCeiling            more than the operator allows this API key
 │   └── TooManyRequests         the caller must wait

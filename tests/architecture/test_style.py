@@ -111,6 +111,12 @@ def test_a_class_name_stands_for_one_class() -> None:
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
+def test_the_tree_of_exceptions_names_each_class() -> None:
+    module = tree(ROOT / "dtqs" / "errors.py")
+    made = {node.name for node in module.body if isinstance(node, ast.ClassDef) and node.bases}
+    assert made - set(re.findall(r"\w+", ast.get_docstring(module) or "")) == set()
+
+
 def test_a_name_stands_for_one_common_fixture() -> None:
     """A second fixture of that name replaces the first in every file that relies on it."""
     homes: dict[str, list[str]] = {}
