@@ -214,6 +214,15 @@ def test_vouch_mark_dead_no_node_can_vouch_for_a_dead_worker(world: World) -> No
     assert world.store.workers.vouch({worker: seen}) == {}
 
 
+def test_vouch_mark_dead_a_locked_row_keeps_no_other_worker_from_its_heartbeat(world: World, held: OpenStore) -> None:
+    locked, free = world.worker(), world.worker()
+    seen = {worker: world.heartbeat(worker) for worker in (locked, free)}
+    assert held.run("mark_dead", worker_id=locked, seen=None)
+    assert list(world.meet(lambda store: store.workers.vouch(seen)).result()) == [free]
+    held.open.connection.rollback()
+    assert list(world.store.workers.vouch(seen)) == [locked], "the next turn tries it again"
+
+
 def test_vouch_claim_neither_waits_for_the_other(world: World, held: OpenStore) -> None:
     (task,), worker = world.submit(), world.worker()
     held.workers.vouch({worker: world.heartbeat(worker)})

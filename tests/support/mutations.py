@@ -341,7 +341,12 @@ MUTATIONS = [
     *_of("due_hints.sql", " AND due_at <= now()"),
     *_of("beat.sql", " AND dead_at IS NULL", ("heartbeat_at = now(), ", "")),
     *_of("heartbeats.sql", " WHERE dead_at IS NULL"),
-    *_of("vouch.sql", " AND worker.heartbeat_at = silent.at", ("WHERE worker.dead_at IS NULL ", "")),
+    *_of(
+        "vouch.sql",
+        " AND worker.heartbeat_at = silent.at",
+        ("WHERE worker.dead_at IS NULL ", ""),
+        " SKIP LOCKED",
+    ),
     *_of(
         "due_again.sql",
         "published_at = NULL, ",
