@@ -65,9 +65,13 @@ def bodies(journal: Path) -> list[dict[str, object]]:
 
 
 def submit_long(system: TwoNodes) -> list[str]:
-    """Submit long tasks before all others. Every second one has its effect at the beginning, the others at the end."""
+    """Submit long tasks before all others. Three have their effect at the beginning, the others at the end.
+
+    A lost task of the first kind fails. A node holds WORKERS of these tasks, so at least one of them runs again.
+    """
     payloads = [
-        {"file": str(system.journal), "steps": LONG_STEPS, "effect_at": n % 2 * LONG_STEPS} for n in range(LONG)
+        {"file": str(system.journal), "steps": LONG_STEPS, "effect_at": 0 if n % 4 == 0 else LONG_STEPS}
+        for n in range(LONG)
     ]
     body = [{"task_type": "journal", "payload": payload, "priority": 9} for payload in payloads]
     response = system.trial.client.post("/submit", json=body)
@@ -141,7 +145,7 @@ def run_through(
 def judge(system: TwoNodes, accepted: list[str]) -> int:
     """Check the promise against database and journal, and print the figures. Return how many tasks the node has lost.
 
-    They ran again, or failed because their effect had begun: chance decides which kinds it held.
+    They ran again, or failed because their effect had begun.
     """
     trial = system.trial
     outcomes, runs = trial.done(180), read_runs(system.journal)
