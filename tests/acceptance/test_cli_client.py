@@ -297,7 +297,7 @@ def test_a_wrong_key_and_an_api_that_is_away_have_their_own_exit_statuses(shared
 def test_the_doctor_and_its_audit_find_no_fault_in_a_running_system(system: Factory) -> None:
     one = system()
     one.submit_many(50)
-    one.wait_all()
+    assert one.wait_all() == {"completed": 50}
     found = {check["part"]: check["state"] for check in as_json(one.run("doctor", "--json"))["checks"]}
     assert set(found.values()) == {"ok"}, found
     assert {"workers", "queue", "API", "schema", "files"} <= set(found)

@@ -13,25 +13,13 @@ from tests.support.fix_system import Factory
 from tests.support.helpers import eventually
 
 
-def test_a_submitted_task_comes_back_completed(system: Factory) -> None:
+def test_a_submitted_task_comes_back_completed_also_from_the_next_supervisor(system: Factory) -> None:
     running = system()
     task = running.wait_for(running.submit({"hello": "world"}))
     assert task["status"] == "completed"
     assert task["result"] == {"hello": "world"}
     assert task["attempt"] == 1
-
-
-def test_an_array_of_tasks_completes_and_the_audit_finds_no_violation(system: Factory) -> None:
-    running = system()
-    running.submit_many(300)
-    assert running.wait_all() == {"completed": 300}
-    audit = running.run("doctor", "--audit")
-    assert audit.returncode == 0, audit.stdout + audit.stderr
-
-
-def test_a_drained_supervisor_ends_with_status_0_and_the_next_one_does_new_tasks(system: Factory) -> None:
-    running = system()
-    assert running.stop_supervisor() == 0
+    assert running.stop_supervisor() == 0, "it drains"
     task_id = running.submit()
     running.start_supervisor()
     assert running.wait_for(task_id)["status"] == "completed"
