@@ -93,14 +93,6 @@ def test_a_second_installation_changes_nothing(server: BootedServer) -> None:
     assert before == (server.main_pid(WORKER), server.main_pid(API), server.output("cat", "/etc/dtqs/postgresql.dsn"))
 
 
-def test_a_restart_of_the_api_refuses_no_connection(server: BootedServer) -> None:
-    before = server.main_pid(API)
-    with load(server) as seen:
-        server.output("systemctl", "restart", API)
-    assert server.main_pid(API) != before
-    assert set(seen.answers) == {"202"}
-
-
 def test_a_reload_of_the_workers_under_load_spends_no_attempt(server: BootedServer) -> None:
     before = server.main_pid(WORKER)
     with load(server) as seen:
@@ -214,6 +206,7 @@ def set_in_ini(server: BootedServer, key: str, value: str) -> None:
 
 
 def test_an_upgrade_refuses_no_connection_and_spends_no_attempt(server: BootedServer) -> None:
+    """It restarts the API, whose socket stays, and reloads the workers."""
     parts = "bin conf docs dtqs migrations systemd schema.sql setup.py pyproject.toml README.md LICENSE MANIFEST.in"
     server.output("sh", "-c", f"mkdir /root/new && cd {SOURCE} && cp -R {parts} /root/new")
     server.output("sed", "-i", 's/^__version__ = .*/__version__ = "99.0.0"/', "/root/new/dtqs/__init__.py")
