@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import gevent
 import pytest
@@ -56,26 +57,53 @@ def test_a_client_that_stops_reading_is_cut_off(pair: tuple[Any, Any]) -> None:
     assert time.monotonic() - began >= LIMIT_SECONDS
 
 
-def test_a_client_that_drips_is_cut_off_although_it_makes_progress(
-    pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "SLOWEST_BYTES", 1 << 30)
-    reader = gevent.spawn(read_slowly, pair[1], 1 << 13, LIMIT_SECONDS / 20)
+class Dripping:
+    """A peer that takes a KiB each 20 ms of its own clock, which nothing delays."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.sends, self.noted = 1000.0, dict[Sender, float](), list[float]()
+        self.one = Sender(self, self.sends)
+        monkeypatch.setattr(sending, "SLOWEST_BYTES", 1 << 30)
+        monkeypatch.setattr(sending, "time", Mock(monotonic=lambda: self.now))
+
+    def settimeout(self, _: float | None) -> None:
+        pass
+
+    def send(self, data: Any) -> int:
+        self.noted.append(self.now - self.sends[self.one])
+        self.now += 0.02
+        return min(len(data), 1 << 10)
+
+
+def test_a_client_that_drips_is_cut_off_although_it_makes_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = Dripping(monkeypatch)
+    peer.one.settimeout(LIMIT_SECONDS)
     with pytest.raises(BrokenPipeError, match="16 KiB a second"):
-        sender(pair[0]).sendall(ANSWER)
-    reader.kill()
+        peer.one.sendall(ANSWER)
+    assert len(peer.noted) == pytest.approx(LIMIT_SECONDS / 0.02, abs=2)
+    assert peer.noted[0] == pytest.approx(0)
+    assert peer.noted[-1] > LIMIT_SECONDS / 2, "for others it is without progress as long as it is behind"
+    assert not peer.sends
 
 
-def test_a_new_limit_begins_anew(pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "SLOWEST_BYTES", 1 << 30)
-    ours, theirs = pair
-    one = sender(ours)
-    reader = gevent.spawn(read_slowly, theirs, 1 << 13, LIMIT_SECONDS / 20)
-    for _ in range(10):
-        one.settimeout(LIMIT_SECONDS)
-        one.sendall(b"x" * (1 << 15))
-    ours.shutdown(socket.SHUT_WR)
-    assert reader.get(timeout=10) == 10 << 15
+def test_a_new_limit_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = Dripping(monkeypatch)
+    for _ in range(5):
+        peer.one.settimeout(LIMIT_SECONDS)
+        peer.one.sendall(b"x" * (10 << 10))
+    assert len(peer.noted) == 50
+
+
+@pytest.mark.parametrize("seconds", [None, LIMIT_SECONDS])
+def test_a_send_that_has_ended_is_no_longer_noted(monkeypatch: pytest.MonkeyPatch, seconds: float | None) -> None:
+    peer = Dripping(monkeypatch)
+    peer.one.settimeout(seconds)
+    peer.one.sendall(b"x")
+    assert not peer.sends
+    monkeypatch.setattr(peer, "send", Mock(side_effect=ConnectionResetError))
+    with pytest.raises(ConnectionResetError):
+        peer.one.sendall(b"x")
+    assert not peer.sends
 
 
 def test_without_a_limit_a_client_may_stop_reading(pair: tuple[Any, Any]) -> None:
