@@ -78,16 +78,12 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], bool]]:
                 if isinstance(one, re.Pattern):
                     uses = set(re.findall(rf"\b{variable}\.(\w+)", source))
                     yield f"{name}.{variable}", one, not uses or not uses <= {"match", "fullmatch"}
-        for call in ast.walk(ast.parse(source)):
-            if (
-                isinstance(call, ast.Call)
-                and ast.unparse(call.func).startswith("re.")
-                and call.args
-                and isinstance(call.args[0], ast.Constant)
-            ):
-                method = ast.unparse(call.func).removeprefix("re.")
-                if method != "compile":
-                    yield f"{name}:{call.lineno}", re.compile(call.args[0].value), method not in ("match", "fullmatch")
+        for call in ast.walk(ast.parse(source)) if re.search(r"\bre\.(?!compile)", source) else ():
+            match call:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="re"), attr=method), args=[ast.Constant(value=text), *_]
+                ) if method != "compile":
+                    yield f"{name}:{call.lineno}", re.compile(text), method not in ("match", "fullmatch")
 
 
 def characters(parsed: Any) -> Iterator[str]:
