@@ -148,11 +148,6 @@ class Roster:
             f"; slowed down, since tasks kill its workers before they finish any: {', '.join(slow)}" if slow else ""
         )
 
-    def try_again(self) -> None:
-        """Cancel the waits of all slots, as an operator asked."""
-        for slot in self.slots:
-            slot.restart = Restart()
-
     def all_ready(self) -> bool:
         return all(slot.child and slot.child.seen_ready for slot in self._needed())
 
