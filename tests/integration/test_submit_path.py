@@ -10,6 +10,7 @@ import pytest
 from falcon.testing import TestClient
 
 import dtqs
+from dtqs.api.http.byte_room import SMALL_BYTES, ByteShare
 from dtqs.api.server.app import AppParts, create_app
 from dtqs.api.server.wsgi import build
 from dtqs.api.stream.following import FollowedSubmit
@@ -35,6 +36,7 @@ def parts(world: World, tmp_path: Path) -> Iterator[AppParts]:
     parts = build(config, Catalog.load(config), b"a secret of this test" * 2)
     parts.store.start()
     yield parts
+    parts.examiner.stop()  # a large body starts it
     parts.store.stop()
 
 
@@ -69,10 +71,11 @@ def test_a_submit_that_waits_for_its_outcome_holds_no_payload(
     _, secret = world.store.api_keys.create("ada", ["submit"])
     client = TestClient(create_app(parts), headers={"Authorization": f"Bearer {secret}", "Prefer": "wait=9"})
     held: list[list[NewTask]] = []
-    note = "a payload of this test"
+    note = "a payload of this test" * (SMALL_BYTES // 20 // count)
 
     def looking(*_: Any, **__: Any) -> None:
         gc.collect()
+        assert not any(one.held_bytes for one in gc.get_objects() if isinstance(one, ByteShare))
         held.append([one for one in gc.get_objects() if isinstance(one, NewTask) and note in one.payload])
 
     monkeypatch.setattr(FollowedSubmit, "answer", looking)

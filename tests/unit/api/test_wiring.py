@@ -1,0 +1,50 @@
+"""The parts of an API process have the bounds of its configuration."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from falcon.testing import TestClient
+
+from dtqs.api.access.auth import _NOBODY
+from dtqs.api.http.byte_room import MOST_BODIES, ByteRoom
+from dtqs.api.server import app
+from dtqs.api.server.app import AppParts
+from dtqs.api.server.wsgi import build
+from dtqs.config import load
+from dtqs.processors.catalog import Catalog
+
+BODY_BYTES, CONNECTIONS = 32 << 20, 50
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> AppParts:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(
+        "[postgresql]\ndsn = postgresql://127.0.0.1:1/none\n[rabbitmq]\nurl = amqp://127.0.0.1:1/\n"
+        f"[api]\nauth = off\nmax_body_bytes = {BODY_BYTES}\nmax_connections = {CONNECTIONS}\n"
+    )
+    ini.chmod(0o600)
+    config = load(ini, {})
+    return build(config, Catalog.load(config), b"a secret of this test" * 2)
+
+
+def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
+    assert parts.hub._registry._unsent.most_bytes == MOST_BODIES * BODY_BYTES
+    assert parts.hub._most == CONNECTIONS * 4 // 5
+
+
+def test_a_key_with_too_many_large_answers_may_not_write(parts: AppParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms: list[ByteRoom] = []
+
+    def noted(*given: Any) -> ByteRoom:
+        rooms.append(ByteRoom(*given))
+        return rooms[-1]
+
+    monkeypatch.setattr(app, "ByteRoom", noted)
+    client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
+    (answers,) = rooms
+    answers.grow(_NOBODY, answers.most_bytes // 2 + 1)
+    refused = client.simulate_post("/submit", json={"task_type": "echo"})
+    assert refused.status_code == 503
+    assert "large answers" in refused.json["detail"]
