@@ -1,0 +1,82 @@
+"""The memory of uploads: room for their pieces is held while a body comes, and given back at each end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import falcon
+import pytest
+from falcon.testing import create_environ
+
+from dtqs.api.files.uploads import Uploads
+from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES
+from dtqs.api.submit.task_links import Links
+from dtqs.config import FilesSection
+from dtqs.files import FileSpace
+
+SIZE = 3 << 20
+FORM = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s\r\n--b--\r\n'
+
+
+class Incoming:
+    """A body that notes the sizes of its reads, and the room that is held at each."""
+
+    def __init__(self, whole: bytes, uploads: Uploads) -> None:
+        self.whole, self.at, self.uploads = whole, 0, uploads
+        self.sizes: list[int] = []
+        self.held: list[int] = []
+        self.ends_at = len(whole)
+
+    def read(self, size: int) -> bytes:
+        self.sizes.append(size)
+        self.held.append(self.uploads._memory._by_key["key"])
+        piece = self.whole[self.at : min(self.at + size, self.ends_at)]
+        self.at += len(piece)
+        return piece
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Uploads:
+    section = FilesSection(directory=tmp_path)
+    caller = SimpleNamespace(name_space="key", key_id="key", ceilings=None)
+    auth, rows = SimpleNamespace(require=lambda *_: caller), SimpleNamespace(insert=lambda *_: None)
+    return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), Links("", None), section)
+
+
+def incoming(uploads: Uploads, kind: str) -> tuple[Incoming, falcon.Request]:
+    whole = FORM % (b"x" * SIZE) if kind == "form" else b"x" * SIZE
+    media_type = "multipart/form-data; boundary=b" if kind == "form" else "application/octet-stream"
+    body = Incoming(whole, uploads)
+    headers = {"Content-Length": str(len(whole)), "Content-Type": media_type}
+    return body, falcon.Request(create_environ("/files", method="POST", headers=headers) | {"wsgi.input": body})
+
+
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_an_upload_holds_room_for_one_piece_and_gives_it_back(uploads: Uploads, kind: str) -> None:
+    body, req = incoming(uploads, kind)
+    resp = falcon.Response()
+    uploads.on_post(req, resp)
+    assert resp.status == falcon.HTTP_201
+    assert (body.held[0], max(body.held)) == (0, 1 << 20)
+    assert not uploads._memory._by_key
+
+
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_an_upload_without_room_comes_in_small_pieces(uploads: Uploads, kind: str) -> None:
+    others = uploads._memory.share("key")
+    others.cover(MOST_BYTES // 2)
+    body, req = incoming(uploads, kind)
+    uploads.on_post(req, falcon.Response())
+    assert max(body.sizes) == SMALL_BYTES
+    assert uploads._memory._by_key == {"key": MOST_BYTES // 2}
+
+
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_an_upload_that_breaks_off_gives_its_room_back(uploads: Uploads, kind: str, tmp_path: Path) -> None:
+    body, req = incoming(uploads, kind)
+    body.ends_at = SIZE // 2
+    with pytest.raises(falcon.HTTPBadRequest):
+        uploads.on_post(req, falcon.Response())
+    assert max(body.held) == 1 << 20
+    assert not uploads._memory._by_key
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
