@@ -23,7 +23,7 @@ class Resource:
             req.env[HOLDER] = key
         resp.data = LARGE if req.path == "/large" else b"x" * SMALL_BYTES
 
-    on_post = on_get
+    on_post = on_head = on_get
 
 
 class Api:
@@ -54,6 +54,12 @@ def test_an_answer_holds_room_until_it_is_sent(api: Api) -> None:
     assert b"".join(body) == LARGE
     body.close()  # type: ignore[attr-defined]
     body.close()  # type: ignore[attr-defined]
+    assert api.room.has_room("one", HALF)
+
+
+def test_an_answer_without_a_body_holds_no_room(api: Api) -> None:
+    started, _ = api.ask("one", method="HEAD")
+    assert started.headers_dict["content-length"] == str(len(LARGE))
     assert api.room.has_room("one", HALF)
 
 
