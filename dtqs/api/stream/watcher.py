@@ -49,9 +49,9 @@ class Watcher:
 
     def enter(self, unsent: Unsent) -> None:
         """Count from now on in the bound of all streams."""
-        self.unsent = unsent
-        for frame in list(self.queue):
-            unsent.queued(self, frame)
+        queued, self.queue, self.queued_bytes, self.unsent = self.queue, deque(), 0, unsent
+        for frame in queued:
+            self.put(frame)
 
     def put(self, frame: StreamFrame) -> None:
         if self.is_ended_for_room:

@@ -68,6 +68,16 @@ def test_the_key_with_the_most_bytes_loses_its_stream_with_the_most(hub: Hub) ->
     assert not large.has_room
 
 
+def test_a_stream_that_holds_too_much_before_it_is_counted_ends(hub: Hub) -> None:
+    opened(hub, "one", 100)
+    early = Watcher({TASK: 0}, "two")
+    for size in (MOST - 50, 10, 10):
+        early.put(frame(size))
+    hub.add(early)
+    assert early.leaving
+    assert (counted(hub), early.queued_bytes, len(early.queue)) == (100, 0, 0)
+
+
 def test_an_event_of_many_streams_is_counted_once(hub: Hub) -> None:
     shared = frame(400)
     streams = [opened(hub, "one") for _ in range(50)]
