@@ -105,6 +105,7 @@ def read_body(req: falcon.Request, limit_bytes: int, cover: Callable[[int], None
         return incoming.read()
     with endable(req.env.get(_SOCKET), req.env.get(HOLDER, "")):
         body = _Incoming(req).read_covered(limit_bytes + 1 if length is None else length, cover)
+    _close_if_cut(req)
     if len(body) > limit_bytes:
         raise _too_large(req, limit_bytes)
     if length is not None and len(body) < length:
@@ -126,8 +127,19 @@ def pieces(
             if total > limit_bytes:
                 raise _too_large(req, limit_bytes)
             yield piece
+    _close_if_cut(req)
     if length is not None and total < length:
         raise _cut_off(req)
+
+
+def _close_if_cut(req: falcon.Request) -> None:
+    """End the connection after this response if its reading was ended. The body may have come as a whole before."""
+    if _is_cut(req):
+        close_connection(req)
+
+
+def _is_cut(req: falcon.Request) -> bool:
+    return getattr(req.env.get(_SOCKET), "is_cut", False)
 
 
 def checked_length(req: falcon.Request, limit_bytes: int) -> int | None:
@@ -198,7 +210,7 @@ def _too_large(req: falcon.Request, limit_bytes: int) -> falcon.HTTPContentTooLa
 
 def _cut_off(req: falcon.Request) -> falcon.HTTPError:
     close_connection(req)
-    if getattr(req.env.get(_SOCKET), "is_cut", False):
+    if _is_cut(req):
         return falcon.HTTPServiceUnavailable(
             description="connections are few, and this body was slow to come: it was ended for others", retry_after=1
         )

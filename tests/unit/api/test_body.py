@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import falcon
 import pytest
 from falcon.testing import create_environ
 
-from dtqs.api.http.body import HOLDER, pieces, read_body
+from dtqs.api.http.body import HOLDER, RESPONSE, pieces, read_body
 from dtqs.api.http.byte_room import ByteRoom
 from dtqs.api.server.waiting import RequestWaits
 from dtqs.errors import BodiesFull
@@ -117,6 +118,17 @@ def test_a_body_may_be_ended_for_others_while_it_comes(read: Read, key: str) -> 
     with pytest.raises(falcon.HTTPServiceUnavailable):
         read(falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": body}))
     assert not body.waits._end_one(), "the last body of the key stays, and this one is forgotten"
+
+
+@pytest.mark.parametrize("read", [lambda req: read_body(req, LIMIT), lambda req: b"".join(pieces(req, LIMIT))])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_connection_that_was_ended_for_others_is_not_kept_after_a_whole_body(read: Read, is_cut: bool) -> None:
+    environ = create_environ("/submit", method="POST", headers={"Content-Length": "100"})
+    body, response = Stalled(100, lambda: None), Mock()
+    body.is_cut = is_cut
+    environ |= {"wsgi.input": body, "gunicorn.socket": body, RESPONSE: response}
+    assert read(falcon.Request(environ)) == b"x" * 100
+    assert response.force_close.called == is_cut
 
 
 def test_the_pieces_of_an_upload_need_room_from_the_second_one_on() -> None:
