@@ -1,6 +1,6 @@
 """Bounds the bytes that all streams of one process hold for their clients: queued events, and the part being sent.
 
-Above the bound, the key with the most bytes loses its stream with the most. Its client resumes it where it was.
+Above the bound, the key with the most bytes loses its streams with the most. Their clients resume them where they were.
 """
 
 import logging
@@ -9,6 +9,8 @@ from typing import Protocol
 from dtqs.api.stream.frames import StreamFrame
 
 logger = logging.getLogger(__name__)
+_SPARE_PART = 16
+"""This part of the bound is free after streams have ended for room."""
 
 
 class UnsentStream(Protocol):
@@ -81,22 +83,36 @@ class Unsent:
     def _add(self, held: _Held, size_bytes: int) -> None:
         held.size_bytes += size_bytes
         self.size_bytes += size_bytes
-        while size_bytes > 0 and self.size_bytes > self.most_bytes and self._end_one():
+        if size_bytes > 0 and self.size_bytes > self.most_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """End streams until there is room for some more: to search for one at each frame could hold the loop long."""
+        wanted = self.most_bytes - self.most_bytes // _SPARE_PART
+        while self.size_bytes > wanted and self._end_largest(wanted):
             pass
 
-    def _end_one(self) -> bool:
-        """End a stream, unless it holds all bytes alone: it could never get an outcome larger than the bound."""
+    def _end_largest(self, wanted_bytes: int) -> bool:
+        """End the largest streams of the key with most, until another key has more. Return whether one has ended.
+
+        A stream that holds all bytes alone stays: it could never get an outcome larger than the bound.
+        """
         most = max(self._by_key.values(), key=lambda held: held.size_bytes)
-        ended = max(most.streams, key=_held_bytes)
-        held_bytes = _held_bytes(ended)
-        if held_bytes >= self.size_bytes:
-            return False
-        logger.info(
-            "streams hold too many bytes for their clients: one is ended, and its client resumes it",
-            extra={"held_bytes": held_bytes, "most_bytes": self.most_bytes},
-        )
-        ended.end_for_room()
-        return True
+        others = max((held.size_bytes for held in self._by_key.values() if held is not most), default=0)
+        ended = 0
+        for stream in sorted(most.streams, key=_held_bytes, reverse=True):
+            if not 0 < _held_bytes(stream) < self.size_bytes:
+                break
+            stream.end_for_room()
+            ended += 1
+            if self.size_bytes <= wanted_bytes or most.size_bytes < others:
+                break
+        if ended:
+            logger.info(
+                "streams hold too many bytes for their clients: some are ended, and their clients resume them",
+                extra={"streams": ended, "most_bytes": self.most_bytes},
+            )
+        return ended > 0
 
 
 def _held_bytes(stream: UnsentStream) -> int:

@@ -68,6 +68,18 @@ def test_the_key_with_the_most_bytes_loses_its_stream_with_the_most(hub: Hub) ->
     assert not large.has_room
 
 
+def test_a_search_for_streams_to_end_makes_room_for_many_frames(hub: Hub) -> None:
+    streams = [opened(hub, "greedy", 10) for _ in range(MOST // 10)]
+    streams[0].put(frame(1))
+    ended = [one.leaving for one in streams]
+    assert sum(ended) == MOST // 10 // 16 + 1
+    assert ended[0], "the largest one ends first"
+    assert counted(hub) <= MOST - MOST // 16
+    for one in streams[-5:]:
+        one.put(frame(10))
+    assert [one.leaving for one in streams] == ended, "these have room without another search"
+
+
 def test_a_stream_that_holds_too_much_before_it_is_counted_ends(hub: Hub) -> None:
     opened(hub, "one", 100)
     early = Watcher({TASK: 0}, "two")
