@@ -111,8 +111,13 @@ def test_a_refusal_without_names_is_found_by_halves(server: Server, client: Clie
 
 
 def test_a_lost_reply_repeats_the_array_under_its_key(server: Server, client: Client) -> None:
+    lost: list[Any] = []
+
     def lossy(body: Any) -> Answer:
-        return (503, {"title": "Away"}) if len(server.seen) == 3 else accepted(body)
+        if isinstance(body, list) and not lost:  # the held requests are single, and may be answered after the array
+            lost.append(body)
+            return 503, {"title": "Away"}
+        return accepted(body)
 
     gate = Gate(lossy)
     server.answers = {"POST /submit": gate}
