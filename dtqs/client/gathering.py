@@ -27,6 +27,8 @@ WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
 ALONE_THREADS = 16
 """Threads for submits of asyncio with a key of their own. The loop's own threads are for others."""
+CHAIN_SECONDS = 0.005
+"""A group waits at most this long for threads that have just been answered."""
 LIMIT_SECONDS = 366 * 86400.0
 """Longest limit of a submit. A lock takes no infinity."""
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -45,6 +47,8 @@ class Gathering:
         self._leaving = threading.Lock()
         self._waiting: deque[Gathered] = deque()
         self._bytes = self._idle = 0
+        self._chains, self._chains_until = 0, 0.0
+        """Answered groups of threads that still wake one another, and the time until which a sender waits for them."""
         self._closed = False
         self._loops: dict[asyncio.AbstractEventLoop, LoopWaits] = {}
         self._roomless = RoomWaits()
@@ -195,6 +199,10 @@ class Gathering:
             if member is not None:
                 member.woken = True
                 member.lock.release()
+                return
+        with self._changed:
+            self._chains -= 1
+            self._changed.notify_all()
 
     def _has_room(self) -> bool:
         return self._closed or (len(self._waiting) < WAITING_TASKS and self._bytes < WAITING_BYTES)
@@ -217,10 +225,19 @@ class Gathering:
                     self._idle -= 1
                 if not self._waiting:
                     return []
+                self._wait_for_chains()
                 group = self._take()
             self._room.notify_all()
             self._roomless.wake(GROUP_TASKS)
             return group
+
+    def _wait_for_chains(self) -> None:
+        """Wait until answered threads are awake. Most of them submit again at once, and then share the next request."""
+        while self._chains and len(self._waiting) < GROUP_TASKS and not self._closed:
+            left = self._chains_until - time.monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
 
     def _take(self) -> list[Gathered]:
         group: list[Gathered] = []
@@ -265,6 +282,8 @@ class Gathering:
             by_loop.setdefault(member.loop, []).append(member)
         for loop, members in by_loop.items():
             if loop is None:
+                with self._changed:
+                    self._chains, self._chains_until = self._chains + 1, time.monotonic() + CHAIN_SECONDS
                 self._wake(link(members))
             else:
                 with suppress(RuntimeError):  # a closed loop: nobody waits

@@ -256,3 +256,32 @@ def test_a_slow_request_keeps_no_submit_that_has_its_answer() -> None:
 
     asyncio.run(run())
     one.close()
+
+
+def test_threads_that_are_being_woken_share_the_next_request() -> None:
+    sent: list[Any] = []
+
+    def post(content: bytes, key: str) -> Any:
+        sent.append(json.loads(content))
+        return sent[-1]
+
+    one = Gathering(post, LIMIT_SECONDS)
+    one._chains, one._chains_until = 1, time.monotonic() + LIMIT_SECONDS
+    with ThreadPoolExecutor(3) as pool:
+        calls = [pool.submit(one.submit, {"n": n}) for n in range(3)]
+        eventually(lambda: len(one._waiting) == 3, LIMIT_SECONDS)
+        assert sent == []
+        one._wake(None)
+        assert [call.result(timeout=LIMIT_SECONDS) for call in calls] == [{"n": n} for n in range(3)]
+    assert [len(body) for body in sent] == [3]
+    assert one._chains == 0, "an answered group counts only while its threads wake one another"
+    one.close()
+
+
+def test_a_group_does_not_wait_longer_for_threads_that_are_never_woken() -> None:
+    one = Gathering(lambda content, key: json.loads(content), LIMIT_SECONDS)
+    one._chains, one._chains_until = 1, time.monotonic() + 0.05
+    began = time.monotonic()
+    assert one.submit({"n": 1}) == {"n": 1}
+    assert time.monotonic() - began < LIMIT_SECONDS / 2
+    one.close()
