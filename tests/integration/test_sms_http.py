@@ -269,7 +269,7 @@ def test_a_gateway_gets_the_configured_request_with_each_value_escaped_for_its_p
     result = http(
         {"text": text},
         context=context,
-        headers='{"Authorization": "Bearer ${token}", "Idempotency-Key": "${id}"}',
+        headers='{"Authorization": "Bearer ${token}", "Idempotency-Key": "${id}", "accept-encoding": "gzip"}',
         id_path="messages.0.id",
     )
     (asked,) = gateway.asked
@@ -277,6 +277,7 @@ def test_a_gateway_gets_the_configured_request_with_each_value_escaped_for_its_p
     assert asked.headers["authorization"] == f"Bearer {TOKEN}"
     assert asked.headers["idempotency-key"] == context.task_id
     assert asked.headers["content-type"] == "application/json"
+    assert asked.headers["accept-encoding"] == "identity", "a compressed reply could not be read"
     assert asked.body.decode().count(TOKEN) == 0
     assert result["message_id"] == "4711"
     assert orjson.loads(asked.body) == {"to": TO, "from": "DTQS", "text": text, "reference": context.task_id}

@@ -65,7 +65,7 @@ class Gateway:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
                 gateway.asked.append(Asked(self.command, self.path, headers, body))
                 self._reply(gateway.answers.pop(0) if gateway.answers else accepted(len(gateway.asked)))
 

@@ -73,11 +73,11 @@ class Exchange:
                 # without the end of its headers no server can act on a request
                 has_left = True
 
-        # a reply is read as it arrives, so it must not be compressed
-        headers = {"Accept-Encoding": "identity"} | dict(headers)
+        asked = httpx.Headers(dict(headers))
+        asked["Accept-Encoding"] = "identity"  # a reply is read as it arrives, so it must not be compressed
         try:
             request = httpx.Request(
-                method, url, headers=headers, content=body, extensions={"timeout": self._timeouts, "trace": trace}
+                method, url, headers=asked, content=body, extensions={"timeout": self._timeouts, "trace": trace}
             )
             return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
         except httpx.InvalidURL as error:
