@@ -37,20 +37,18 @@ class LocalUpload:
 def build(options: Sequence[str], pairs: Sequence[str], read: Callable[[str], str]) -> Any:
     """Build the payload from each --payload in turn, then from the pairs. `read` returns the text of a file.
 
-    Raises PayloadError.
+    A whole payload, as JSON or @FILE, may stand in either. Raises PayloadError.
     """
     payload: Any = None
-    for option in options:
+    for option in (*options, *pairs):
         if option.startswith("@") or option.lstrip().startswith(("{", "[")):
             if payload is not None:
                 raise PayloadError(
-                    "--payload: a whole payload must come first and only once; add fields with KEY=VALUE"
+                    "a whole payload, as JSON or @FILE, must come first and only once; add fields with KEY=VALUE"
                 )
             payload = _json(read(option[1:]) if option.startswith("@") else option, option)
         else:
             payload = _put(payload, option)
-    for pair in pairs:
-        payload = _put(payload, pair)
     if _is_deep(payload):
         raise PayloadError(f"the payload is nested too deep; at most {LEVELS_LIMIT} levels are allowed")
     return {} if payload is None else payload

@@ -71,8 +71,8 @@ def submit(
 ) -> None:
     """Submit a task of TYPE. --wait follows it to its end.
 
-    KEY=VALUE pairs make the payload. A value is JSON if it is valid JSON, else text. The value @PATH uploads that file
-    and becomes its URI. Dots in a key lead into objects and lists:
+    KEY=VALUE pairs make the payload. A JSON object, or @FILE with one, may come first. A value is JSON if it is valid
+    JSON, else text. The value @PATH uploads that file and becomes its URI. Dots in a key lead into objects and lists:
 
     \b
       dtqs submit echo greeting=hello --wait

@@ -50,6 +50,14 @@ def test_pairs_extend_a_whole_payload() -> None:
     assert made("b=2", options=("a=1",)) == {"a": 1, "b": 2}
 
 
+def test_a_whole_payload_may_stand_in_the_place_of_the_pairs() -> None:
+    assert made('{"a": 1}', "b=2") == {"a": 1, "b": 2}
+    assert made("@payload.json") == {"source": "upload:1", "outputs": []}
+    for wrong in (("a=1", '{"b": 2}'), ('{"a": 1}', '{"b": 2}')):
+        with pytest.raises(PayloadError, match="must come first and only once"):
+            made(*wrong)
+
+
 @pytest.mark.parametrize(
     ("pairs", "options"),
     [
