@@ -22,7 +22,7 @@ class Slow:
 
     def state(self, _: Deadline) -> tuple[str | None, bool]:
         self.asked += 1
-        self.answers.wait()
+        assert self.answers.wait(20)
         if self.is_away:
             raise StoreUnavailable("away")
         return None, False
