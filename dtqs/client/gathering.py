@@ -1,6 +1,7 @@
 """Submits that are made at the same time share a request: the API stores an array in one commit.
 
-A submit that finds a free sender goes out at once. Those that arrive meanwhile go out together with the next request.
+A submit that finds a free sender goes out at once, or when the threads of the last answer are awake. Those that arrive
+meanwhile go out together with the next request.
 """
 
 import asyncio

@@ -4,14 +4,19 @@ import subprocess
 import sys
 
 
+def printed(program: str) -> str:
+    """Run a program in a process of its own. Return its output."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
 def test_a_worker_loads_no_decoder() -> None:
     """Images are opened in the jail only: a worker with Pillow would decode them beside its passwords."""
     program = (
         "import sys, dtqs.worker.process; "
         "print([name for name in sys.modules if name.partition('.')[0] in ('PIL', 'pillow_heif', 'numpy')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(program) == "[]"
 
 
 def test_a_process_with_a_thread_cannot_enter_because_the_thread_would_stay_outside() -> None:
@@ -21,9 +26,8 @@ def test_a_process_with_a_thread_cannot_enter_because_the_thread_would_stay_outs
         "try: enter(Jail().orders())\n"
         "except RuntimeError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     expected = "a library has started a second thread, which would stay outside the jail: import it later"
-    assert done.stdout.strip() == expected
+    assert printed(program) == expected
 
 
 def test_a_watermark_of_a_video_loads_little() -> None:
@@ -32,5 +36,4 @@ def test_a_watermark_of_a_video_loads_little() -> None:
         "import sys, dtqs.jail, dtqs.processors.image.colour; "
         "print([name for name in ('pydantic', 'httpx', 'dtqs.config', 'dtqs.files') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(program) == "[]"
