@@ -80,6 +80,15 @@ def test_subrip_of_any_hand_is_read(run: Run, source: Path) -> None:
         assert "00:00:01,000 --> 00:00:01,500\nHello" in said
 
 
+def test_a_line_separator_in_a_cue_hides_no_later_cue(run: Run, source: Path) -> None:
+    """Word and some subtitle services write U+2028 for a line end."""
+    text = "1\n00:00:00,000 --> 00:00:00,500\nHello\u2028[Music]\n\n2\n00:00:01,000 --> 00:00:02,000\nSecond\n"
+    (source.parent / "word.srt").write_text(text)
+    [(_, burnt)] = run(source, {"subtitles": {"source": f"file:{source.parent}/word.srt"}, **FAST})
+    pictures = frames(burnt)
+    assert pictures[18].tobytes() != pictures[30].tobytes()
+
+
 RED_BOX = """[Script Info]
 PlayResX: 64
 PlayResY: 720

@@ -20,6 +20,7 @@ _TEXT_BYTES, _PROBLEM_BYTES = 10 << 20, 500
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _PICTURE_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub", "dvb_teletext"})
 _KEPT_SECTIONS = re.compile(r"\[(script info|v4\+? styles|v4 styles\+|events)\]", re.IGNORECASE)
+_LINE_END, _BREAK_IN_LINE, _CUE = re.compile(r"\r\n?|\n"), re.compile("[\v\x85\u2028\u2029]"), "Dialogue:"
 _SUBRIP = re.compile(r"(?:\d+[ \t]*\n\s*)?\d+:\d{1,2}:\d{1,2}(?:[,.:]\d+)?[ \t]*-->")
 
 
@@ -85,14 +86,19 @@ def _subtitle_files(studio: Studio, stem: str, script: Script | None, span: Time
 
 
 def without_attachments(ass: str) -> str:
-    """Drop the sections of an ASS file that are neither text nor its style, such as fonts and images."""
+    """Drop the sections of an ASS file that are neither text nor its style, such as fonts and images.
+
+    Only CR and LF end a line; other separators become line breaks of the text. A cue stays wherever it stands, because
+    the text of the cue before it may look like the header of a section.
+    """
     kept, keep = [], False
-    for line in ass.splitlines():
-        if line.strip().startswith("["):
-            keep = _KEPT_SECTIONS.fullmatch(line.strip()) is not None
-        if keep:
-            kept.append(line)
-    return "\n".join(kept) + "\n"
+    for line in _LINE_END.split(ass):
+        content = line.strip()
+        if content.startswith("["):
+            keep = _KEPT_SECTIONS.fullmatch(content) is not None
+        if keep or content.startswith(_CUE):
+            kept.append(_BREAK_IN_LINE.sub(r"\\N", line))
+    return "\n".join(kept).rstrip("\n") + "\n"
 
 
 def _own_track(studio: Studio, wanted: Subtitles) -> int:

@@ -286,6 +286,20 @@ def test_fonts_and_images_are_removed_from_subtitles() -> None:
     )
 
 
+@pytest.mark.parametrize("separator", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+def test_a_separator_in_a_cue_ends_neither_its_line_nor_the_cues_after_it(separator: str) -> None:
+    shown = separator if separator in "\f\x1c\x1d\x1e" else r"\N"
+    text = f"[Events]\r\nDialogue: Hello{separator}[Music]\r\nDialogue: Second\r\n"
+    assert overlays.without_attachments(text) == f"[Events]\nDialogue: Hello{shown}[Music]\nDialogue: Second\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_cue_that_holds_a_line_end_and_a_bracket_hides_no_later_cue(end: str) -> None:
+    """Matroska stores an ASS cue without its line, and a few programs put raw line ends into it."""
+    text = f"[Events]{end}Dialogue: Hello{end}[Fonts]{end}fontname: a{end}Dialogue: Second{end}"
+    assert overlays.without_attachments(text) == "[Events]\nDialogue: Hello\nDialogue: Second\n"
+
+
 def test_progress_never_falls_and_is_reported_once_a_second() -> None:
     now = [0.0]
     told: list[tuple[float, str]] = []
