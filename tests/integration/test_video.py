@@ -199,7 +199,12 @@ def test_a_source_is_fetched_once_for_all_outputs_and_passes(
 ) -> None:
     fetched: list[str] = []
     opening = attempt.space.open_input
-    monkeypatch.setattr(attempt.space, "open_input", lambda uri: fetched.append(Path(uri).name) or opening(uri))
+
+    def noting(uri: str) -> Any:
+        fetched.append(Path(uri).name)
+        return opening(uri)
+
+    monkeypatch.setattr(attempt.space, "open_input", noting)
     Image.new("RGBA", (40, 20), "#ffffff").save(sources / "mark.png")
     (sources / "text.srt").write_text(SRT)
     mark = {"source": f"file:{sources}/mark.png", "position": "top-left", "width_fraction": 0.25, "margin": 0}

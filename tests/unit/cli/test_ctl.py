@@ -196,11 +196,14 @@ def test_a_supervisor_that_executes_its_program_is_asked_again(tmp_path: Path) -
         asked = threading.Event()
         new_program = threading.Thread(target=listen)
         new_program.start()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ctl_node, "is_supervisor", executes)
-            status, output = run(tmp_path, command="resume")
-        new_program.join(30)
-        process.kill()
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(ctl_node, "is_supervisor", executes)
+                status, output = run(tmp_path, command="resume")
+        finally:
+            process.kill()
+            asked.set()
+            new_program.join(60)
     assert (status, output) == (os.EX_OK, "resumed\n")
 
 
