@@ -7,10 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dtqs.due_note import DAMAGED
+
 NAME = "=given_up"
 """The first label of these parts among the present values of a keeper: `=given_up|default/0, default/1|reason`."""
 _MOST_NAMES = 3
 _MOST_LETTERS = 200
+_MOST_SLOTS = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,18 @@ class GivenUp:
 
     @classmethod
     def read(cls, line: str) -> "GivenUp | None":
-        """Read a line. Return None if it is damaged: its writer may be at work."""
+        """Read a line. Return None if it is damaged: its writer may be at work, or a task has overwritten it."""
         if not line:
             return cls()
         try:
             slots, groups = json.loads(line)
-            return cls(
+            read = cls(
                 int(slots), tuple(GivenUpSlots(str(names), int(count), str(text)) for names, count, text in groups)
             )
-        except (ValueError, TypeError):
+        except DAMAGED:
             return None
+        counts = (read.slots, *(group.count for group in read.groups))
+        return read if all(0 <= count <= _MOST_SLOTS for count in counts) else None
 
     def values(self) -> dict[str, float]:
         """Return the groups as present values of a keeper."""

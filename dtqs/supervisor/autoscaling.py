@@ -13,6 +13,8 @@ from dtqs.supervisor.scaling import Load, Scaler
 logger = logging.getLogger(__name__)
 _TURN_SECONDS = 1.0
 _STALE_SECONDS = 15.0
+_MOST_SERVED = 1e12
+"""More tasks, and seconds, than any process has."""
 
 
 class Autoscaling:
@@ -27,7 +29,7 @@ class Autoscaling:
         self._counted_at = self._note_at = float("-inf")
         self._next_at = 0.0
         self._damaged_at: float | None = None
-        self._is_logged = False
+        self._is_logged = self._has_failed = False
 
     def limits(self, pool: str) -> tuple[int, int] | None:
         """Return the least and the most workers of an autoscaled pool."""
@@ -46,10 +48,17 @@ class Autoscaling:
         if not self._pools or now < self._next_at or self._roster.paused:
             return
         self._next_at = now + _TURN_SECONDS
-        self._learn()
-        self._read_due(now)
-        for pool, scaler in self._scalers.items():
-            self._scale(pool, scaler, now)
+        try:
+            self._learn()
+            self._read_due(now)
+            for pool, scaler in self._scalers.items():
+                self._scale(pool, scaler, now)
+        except Exception:  # its numbers come from memory that tasks can damage, and the children must live
+            if not self._has_failed:
+                logger.exception("pools keep their sizes: autoscaling failed")
+            self._has_failed = True
+        else:
+            self._has_failed = False
 
     def _scale(self, pool: str, scaler: Scaler, now: float) -> None:
         slots = self._roster.pool(pool)
@@ -71,13 +80,16 @@ class Autoscaling:
             logger.info("pool resized", extra=fields)
 
     def _learn(self) -> None:
-        """Measure the time of one task in each pool since the last turn."""
+        """Measure the time of one task in each pool since the last turn. A task may have damaged a record."""
         served: dict[int, tuple[float, float]] = {}
         found: dict[str, tuple[float, float]] = {}
         for slot, child in self._roster.taken():
             record = self._channels.read(slot, child)
-            served[child.pid] = record.tasks, record.busy_seconds
             before = self._served.get(child.pid, (0.0, 0.0))
+            if not (0 <= record.tasks <= _MOST_SERVED and 0 <= record.busy_seconds <= _MOST_SERVED):
+                served[child.pid] = before
+                continue
+            served[child.pid] = record.tasks, record.busy_seconds
             tasks, seconds = found.get(slot.spec.pool, (0.0, 0.0))
             found[slot.spec.pool] = tasks + record.tasks - before[0], seconds + record.busy_seconds - before[1]
         self._served = served

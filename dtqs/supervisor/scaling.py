@@ -13,6 +13,8 @@ _GROWTH_SECONDS, _GROWTH = 5.0, 2
 _SHRINK_SECONDS = 10.0
 _WEIGHT = 0.3
 """Weight of the newest measurement of the time of one task."""
+_MOST_TASK_SECONDS = 1e7
+"""More than any time limit. A larger number comes from damaged memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Scaler:
         self._shrunk_at = float("-inf")
 
     def served(self, tasks: float, seconds: float) -> None:
-        """Learn the time of one task from tasks that have ended."""
-        if tasks > 0:
+        """Learn the time of one task from tasks that have ended. Numbers that a task has damaged teach nothing."""
+        # the comparisons are false for NaN
+        if 0 < tasks < math.inf and 0 <= seconds <= tasks * _MOST_TASK_SECONDS:
             known, found = self._task_seconds, seconds / tasks
             self._task_seconds = found if known is None else known + _WEIGHT * (found - known)
 

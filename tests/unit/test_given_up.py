@@ -32,7 +32,22 @@ def test_a_line_without_room_drops_groups_then_letters_and_never_the_count(lette
     assert found.groups[0].reason.startswith(f"0{letter * 10}")
 
 
-@pytest.mark.parametrize("line", ['[1, [["default/0", 1, "cu', "[1]", '{"a": 1}', "7", '[1, [["a", "b"]]]'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[1, [["default/0", 1, "cu',
+        "[1]",
+        '{"a": 1}',
+        "7",
+        '[1, [["a", "b"]]]',
+        "[1e999, []]",
+        "[-1, []]",
+        '[1, [["a", 1e999, "b"]]]',
+        '[1, [["a", -1, "b"]]]',
+        "[" + "9" * 400 + ", []]",
+        "[" * 100_000,
+    ],
+)
 def test_a_torn_line_is_no_answer_and_an_empty_one_means_no_slot(line: str) -> None:
     assert GivenUp.read(line) is None
     assert GivenUp.read("") == GivenUp()

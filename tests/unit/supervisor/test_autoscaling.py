@@ -16,6 +16,7 @@ from dtqs.store import Store
 from dtqs.supervisor import NodeLock
 from dtqs.supervisor.autoscaling import Autoscaling
 from dtqs.supervisor.channels import ChildChannels, places_of, records_for
+from dtqs.supervisor.child import Child
 from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.spawn import ChildSpec, ChildStart
 
@@ -110,3 +111,50 @@ def test_the_room_is_that_of_the_longest_note() -> None:
     assert DueNote.read(DueNote(4e9, counts).line()) == DueNote(4e9, counts)
     for damaged in ("", "{", "[]", '{"at": 1}', '{"at": 1, "due": []}', '{"at": 1, "due": {"a": "x"}}'):
         assert DueNote.read(damaged) is None
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"at": 1, "due": {"p": 1e999}}',
+        '{"at": 1, "due": {"p": NaN}}',
+        '{"at": 1, "due": {"p": -1}}',
+        '{"at": 1, "due": {"p": ' + "9" * 400 + "}}",
+        '{"at": NaN, "due": {"p": 1}}',
+        '{"at": ' + "9" * 400 + ', "due": {"p": 1}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_note_that_a_task_has_overwritten_is_no_note(damaged: str) -> None:
+    assert DueNote.read(damaged) is None
+
+
+@pytest.mark.parametrize("damage", [float("inf"), float("nan"), -1e300, 1e300])
+def test_a_task_that_overwrites_the_scoreboard_spoils_no_measurement(lock: NodeLock, damage: float) -> None:
+    node = Node(lock, {"a": PoolSection(min=1, max=20, target_wait_seconds=5)})
+    node.channels.begin()
+    slot = node.roster.slots[0]
+    start = node.channels.start_of(slot)
+    start.slot.begin()
+    slot.child = Child(os.getpid(), 0.0, (), SECTION)
+    for turn, served in enumerate([(0, 0), (damage, damage), (100, 0.2), (200, 0.4)]):
+        start.slot.served(*served)
+        node.scaling.turn(100.0 + turn)
+    node.channels.start_of(slot).note(DueNote(1.0, {"a": 5000}).line())
+    for now in (105.0, 111.0, 117.0):
+        node.scaling.turn(now)
+    assert node.sizes() == {2}, "5000 due tasks of 2 ms need two workers"
+
+
+def test_a_fault_of_the_scaling_does_not_end_the_supervisor(
+    lock: NodeLock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(lock, POOLS)
+
+    def fail() -> str:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(node.channels, "keepers_note", fail)
+    for second in range(60):
+        node.scaling.turn(100.0 + second)
+    assert [record.getMessage() for record in caplog.records] == ["pools keep their sizes: autoscaling failed"]

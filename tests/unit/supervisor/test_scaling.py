@@ -1,5 +1,7 @@
 """The rule of autoscaled pools, over simulated time."""
 
+import pytest
+
 from dtqs.config import PoolSection
 from dtqs.supervisor.scaling import Load, Resize, Scaler
 
@@ -60,3 +62,24 @@ def test_a_pool_below_its_least_is_filled() -> None:
     step = Scaler(PoolSection(min=4, max=8)).step(Load(1, 0, 0), 0.0)
     assert step
     assert step.workers == 4
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seconds"),
+    [
+        (float("inf"), float("inf")),
+        (float("nan"), 1.0),
+        (1.0, float("nan")),
+        (1.0, float("inf")),
+        (1e-300, 1e300),
+        (1.0, 1e300),
+        (1.0, -5.0),
+        (-1.0, 5.0),
+    ],
+)
+def test_damaged_numbers_teach_nothing(tasks: float, seconds: float) -> None:
+    scaler = Scaler(SECTION)
+    scaler.served(100, 50)
+    scaler.served(tasks, seconds)
+    assert scaler.step(Load(3, 2, 11), 0.0) == Resize(4, "2 busy, 11 due of 0.5 s each, target wait 5 s: 4 needed")
+    assert scaler.step(Load(3, 2, 10**12), 1.0)
