@@ -31,6 +31,7 @@ DtqsError
 └── LeaseLost                   another process has settled the tasks of this lease
 """
 
+import copyreg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,10 @@ from dtqs.task import DELAY_SECONDS_LIMIT
 
 class DtqsError(Exception):
     """The root of the tree."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a pickle would call __init__ with the finished message in place of the facts
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class ConfigError(DtqsError):
@@ -252,9 +257,6 @@ class Invalid(RequestError):
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problems,)  # a pickle of it must build it from the problems
-
 
 class AboveCeiling(Invalid):
     """One or more fields ask for more than the operator allows this API key."""
@@ -273,9 +275,7 @@ class Postponed(DtqsError):
 
     def __init__(self, delay_seconds: float, why: str) -> None:
         if not (_is_seconds(delay_seconds) and 0 < delay_seconds <= DELAY_SECONDS_LIMIT):
-            raise ValueError(
-                f"delay_seconds = {delay_seconds!a:.100}; allowed: a number above 0, up to {DELAY_SECONDS_LIMIT:g}"
-            )
+            raise ValueError(f"delay_seconds = {delay_seconds!a:.100}; allowed: above 0, up to {DELAY_SECONDS_LIMIT:g}")
         self.delay_seconds = delay_seconds
         super().__init__(f"postponed by {delay_seconds:.3g} s: {why}")
 
