@@ -5,6 +5,7 @@ number of rows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dtqs.deadline import Deadline
 from dtqs.event import LEVELS
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database
@@ -70,7 +71,7 @@ class Overview:
 
     def totals(self) -> tuple[Row, str, bool]:
         """Return the sums of all counters, the server's version, and if it is read-only. Raises StoreUnavailable."""
-        (row,) = self._database.run_once("reading_totals")
+        row = self._database.look("reading_totals", Deadline(0))
         return row[:-2], row[-2], row[-1]
 
     def processes(self, age_seconds: float) -> list[Row]:

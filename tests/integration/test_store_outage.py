@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -14,10 +15,16 @@ from dtqs.errors import CommitUnknown, StoreUnavailable
 from dtqs.sandbox.postgres import PrivatePostgres
 from dtqs.settlement import Kind
 from dtqs.store import Store
-from dtqs.store.driver.database import Run
+from dtqs.store.driver.cooperative import CooperativeDatabase
+from dtqs.store.driver.database import Database, Run
+from dtqs.store.driver.kept import KeptDatabase
+from dtqs.store.overview import Overview
+from dtqs.store.workers import WorkerIdentity
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World, settled
 from tests.support.helpers import eventually
+
+READ_ONLY = "default_transaction_read_only"
 
 
 @pytest.fixture
@@ -38,7 +45,8 @@ def set_for_role(world: World, setting: str, value: str) -> None:
     """Apply the setting to new connections."""
     ((role, database),) = world.rows("SELECT current_user, current_database()")
     command = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
-    with psycopg.connect(world.section.dsn.get_secret_value(), autocommit=True) as connection:
+    dsn, options = world.section.dsn.get_secret_value(), f"-c {READ_ONLY}=off"
+    with psycopg.connect(dsn, autocommit=True, options=options) as connection:
         connection.execute(
             command.format(sql.Identifier(role), sql.Identifier(database), sql.Identifier(setting), sql.Literal(value))
         )
@@ -132,6 +140,52 @@ def test_a_statement_that_waits_too_long_is_given_up(fresh_world: World) -> None
         with pytest.raises(StoreUnavailable, match="statement timeout"):
             other.result()
     fresh_world.check()
+
+
+DATABASES = pytest.mark.parametrize("kind", [Database, KeptDatabase, CooperativeDatabase])
+
+
+@DATABASES
+@pytest.mark.session
+def test_a_write_finds_the_primary_though_its_connections_lead_to_a_read_only_server(
+    fresh_world: World, kind: type[Database]
+) -> None:
+    """As after a failover whose name in the DSN led to the old primary for a moment."""
+    set_for_role(fresh_world, READ_ONLY, "on")
+    with reached(fresh_world, kind) as store:
+        assert store.database.state(Deadline(0))[1]
+        set_for_role(fresh_world, READ_ONLY, "off")
+        eventually(lambda: _registered(store), 10, "a connection that may write")
+
+
+@DATABASES
+@pytest.mark.session
+def test_a_look_at_the_server_finds_the_primary_without_a_write(fresh_world: World, kind: type[Database]) -> None:
+    set_for_role(fresh_world, READ_ONLY, "on")
+    with reached(fresh_world, kind) as store:
+        overview = Overview(store.database)
+        assert (store.database.state(Deadline(0))[1], overview.totals()[2]) == (True, True)
+        set_for_role(fresh_world, READ_ONLY, "off")
+        eventually(lambda: not store.database.state(Deadline(0))[1], 10, "a probe sees the primary")
+        eventually(lambda: not overview.totals()[2], 10, "the alarms see the primary")
+
+
+@contextmanager
+def reached(world: World, kind: type[Database]) -> Iterator[Store]:
+    store = Store(world.section, world.lease, 2, "failed over", kind)
+    store.start()
+    try:
+        yield store
+    finally:
+        store.stop()
+
+
+def _registered(store: Store) -> bool:
+    try:
+        store.workers.register(WorkerIdentity(uuid7(), uuid7(), uuid7(), "node", "default", 0, 1))
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def test_a_transaction_that_idles_too_long_is_unavailable_and_changes_nothing(fresh_world: World) -> None:

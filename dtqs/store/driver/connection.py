@@ -1,5 +1,6 @@
 """One connection to PostgreSQL, with a limit on each wait."""
 
+import time
 from collections.abc import Generator
 from typing import Any, NoReturn, TypeVar
 
@@ -13,6 +14,7 @@ from dtqs.json_value import loads
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+_YOUNG_SECONDS = 1.0
 ADAPTERS = AdaptersMap(psycopg.adapters)
 """Every connection's conversions. Made before the fork: a map for each connection would touch each of 400 classes, and
 so copy most pages that hold one (0.8 MiB a process)."""
@@ -29,6 +31,20 @@ class LimitedConnection(psycopg.Connection[Row]):
 
     is_unsure = False
     """The wait of its last commit for a synchronous standby was cancelled. PostgreSQL reports a success, and warns."""
+
+    opened_at = 0.0
+    is_left = False
+    """It was closed although no statement failed, so nobody may keep it at hand."""
+
+    def leave_if(self, read_only: bool) -> None:
+        """Close this connection if its server is read-only: the DSN's name may lead to the primary by now.
+
+        A failover seldom ends such a connection, and the pool would keep it for an hour. A young one stays, so a
+        server that stays read-only gets few logins.
+        """
+        if read_only and time.monotonic() - self.opened_at > _YOUNG_SECONDS:
+            self.is_left = True
+            self.close()
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:

@@ -83,7 +83,7 @@ class CooperativeDatabase(Database):
         except BaseException:
             pool.putconn(connection)  # the pool checks the state of the connection
             raise
-        if self._waiting or self._pool is not pool:
+        if self._waiting or self._pool is not pool or connection.is_left:
             pool.putconn(connection)
         else:
             self._at_hand.append(connection)

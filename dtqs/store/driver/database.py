@@ -8,42 +8,29 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
 import psycopg.errors
 from psycopg import sql
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from dtqs.config import PostgresqlSection
 from dtqs.deadline import Deadline
-from dtqs.errors import CommitUnknown, StoreRefused, StoreUnavailable
+from dtqs.errors import CommitUnknown, StoreUnavailable
 from dtqs.store.driver.connection import ADAPTERS, LimitedConnection, Row
 from dtqs.store.driver.dsn import dsn_of
+from dtqs.store.driver.failures import AGAIN, ours
 from dtqs.store.driver.plain import runner
+from dtqs.store.driver.pool_use import PoolUse
 from dtqs.store.driver.schema import refusal
 
 T = TypeVar("T")
-_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-_REPEATED = (*_AGAIN, psycopg.errors.CheckViolation)
+_REPEATED = (*AGAIN, psycopg.errors.CheckViolation)
 _MOST_DEADLOCKS, _DEADLOCKS = 20, "PostgreSQL: twenty deadlocks in a row"
-_TOO_MUCH = "54"
-"""The SQLSTATE class of a value that is too large for an index or nested too deep. psycopg raises it as an
-OperationalError, but the fault is the value's."""
 _REPLY_SECONDS = 2.0
 """How long a reply may take beyond the server's statement timeout before the connection is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUse:
-    """Open connections, callers that wait for one, and since the start all such waits and their seconds."""
-
-    open: int
-    waiting: int
-    waits: int
-    wait_seconds: float
 
 
 class Database:
@@ -87,18 +74,13 @@ class Database:
 
     def pool_use(self) -> PoolUse:
         """Return how the pool is used, and was until now."""
-        found = self._pool.get_stats() if self._pool is not None else {}
-        return PoolUse(
-            found.get("pool_size", 0),
-            found.get("requests_waiting", 0),
-            found.get("requests_queued", 0),
-            found.get("requests_wait_ms", 0) / 1000,
-        )
+        return PoolUse.of(self._pool.get_stats() if self._pool is not None else {})
 
     def _configure(self, connection: LimitedConnection) -> None:
         # The server's own limit is a setting of the role (schema.py): a SET would leak to others through PgBouncer.
         connection.limit_seconds = self._section.statement_timeout_seconds + _REPLY_SECONDS
         connection.add_notice_handler(connection.note)
+        connection.opened_at = time.monotonic()
         connection.prepared = set() if self._section.prepared_statements else None
 
     def _borrow(self, pool: "ConnectionPool[LimitedConnection]") -> AbstractContextManager[LimitedConnection]:
@@ -111,26 +93,16 @@ class Database:
             raise StoreUnavailable("the connection pool is closed")
         try:
             with self._borrow(self._pool) as connection:
-                yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout) as error:
-            if isinstance(error, _AGAIN):
+                try:
+                    yield connection
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    connection.leave_if(True)
+                    raise
+        except psycopg.Error as error:
+            translated = ours(error)
+            if translated is None:
                 raise
-            if isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_TOO_MUCH):
-                raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
-            raise StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}") from error
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise StoreUnavailable(
-                f"PostgreSQL: {error.diag.message_primary}: run dtqs migrate as this role, which must own the database"
-            ) from error
-        except (
-            psycopg.errors.UndefinedTable,
-            psycopg.errors.UndefinedColumn,
-            psycopg.errors.UndefinedFunction,
-        ) as error:
-            advice = "the schema is missing or older than this version; run dtqs migrate"
-            raise StoreUnavailable(f"PostgreSQL: {error.diag.message_primary}: {advice}") from error
-        except psycopg.DataError as error:
-            raise StoreRefused(f"PostgreSQL: {error.diag.message_primary or error}") from error
+            raise translated from error
 
     def schema_refusal(self) -> str | None:
         """Return why this code must not work on the database's schema, or None.
@@ -145,8 +117,29 @@ class Database:
 
         A standby is read-only, and so is a server that was set to it. Raises StoreUnavailable.
         """
-        ((version, compatible, read_only),) = self.run("schema_state", None, deadline)
+        version, compatible, read_only = self.look("schema_state", deadline)
         return refusal(version, compatible), bool(read_only)
+
+    def look(self, name: str, deadline: Deadline) -> Row:
+        """Return the only row of a statement whose last column says whether the server is read-only.
+
+        If it is, the connection does not stay. Raises StoreUnavailable.
+        """
+        try:
+            return self._look_once(name)
+        except StoreUnavailable as error:
+            return self._again(lambda: self._look_once(name), deadline, error)
+
+    def _look_once(self, name: str) -> Row:
+        for _ in range(_MOST_DEADLOCKS):
+            try:
+                with self._connection() as connection:
+                    (row,) = runner(name).run(connection, None)
+                    connection.leave_if(bool(row[-1]))
+                return row
+            except AGAIN as error:  # a standby cancels a read that holds up its recovery
+                self._make_room(error)
+        raise StoreUnavailable(_DEADLOCKS)
 
     def run_once(self, name: str, parameters: Mapping[str, Any] | None = None, few: bool = False) -> list[Row]:
         """Run one statement and commit it. Raises StoreUnavailable.
@@ -258,7 +251,7 @@ class Database:
 
         A log row's day has no partition after a week without a keeper.
         """
-        if isinstance(error, _AGAIN):
+        if isinstance(error, AGAIN):
             time.sleep(random.uniform(0.001, 0.02))
             return
         if error.diag.table_name != "logs" or error.diag.constraint_name:

@@ -46,7 +46,7 @@ class KeptDatabase(Database):
         except BaseException:
             pool.putconn(connection)  # the pool checks the state of the connection
             raise
-        if self._pool is pool and self._kept is None:
+        if self._pool is pool and self._kept is None and not connection.is_left:
             self._kept, self._used_at = connection, time.monotonic()
         else:
             pool.putconn(connection)
