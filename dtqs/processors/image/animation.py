@@ -41,9 +41,13 @@ class AnimatedImage(Image.Image):
             self._show(frame)
 
     def _show(self, frame: int) -> None:
-        picture = self._make(frame)
+        picture = self._picture = self._make(frame)
         self.im, self._mode, self._size, self.palette = picture.im, picture.mode, picture.size, picture.palette
         self._at = frame
+
+    def copy(self) -> Image.Image:
+        """Return the shown frame, with the `info` of its own, such as its transparent colour."""
+        return self._picture.copy()
 
 
 def is_kept(image: ImageFile, output: ImageOutput, frames: int) -> bool:

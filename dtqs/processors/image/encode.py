@@ -16,6 +16,7 @@ from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
 from dtqs.processors.image.gif import GifFile
 from dtqs.processors.image.metadata import Metadata, fitting
+from dtqs.processors.image.palette import MOST_COLOURS, with_hole, with_palette
 from dtqs.processors.image.payload import ImageOutput
 from dtqs.processors.image.png import open_png
 
@@ -148,10 +149,12 @@ def _written(
 
 
 def _frames(finished: Finished, output: ImageOutput, format: str) -> list[Image.Image]:
-    """Return the frames for the writer. If one has alpha, all get it; but each frame of a GIF has its own palette."""
-    alpha = finished.count > 1 and format != "gif" and finished.transparent
+    """Return the frames for the writer. If one has alpha, all get it."""
+    alpha = finished.count > 1 and finished.transparent
     if not finished.make:
-        return [_prepared(frame, output, format, alpha) for frame in _alike(finished.frames)]
+        frames = [_prepared(frame, output, format, alpha) for frame in _alike(finished.frames)]
+        # the first frame's transparent colour must not be the animation's: the writer would cut off black edges
+        return [AnimatedImage(len(frames), frames.__getitem__)] if alpha and format == "gif" else frames
     make, mode = finished.make, "RGBA" if finished.transparent else "RGB"
     return [AnimatedImage(finished.count, lambda number: _prepared(make(number).convert(mode), output, format, alpha))]
 
@@ -189,7 +192,7 @@ def _timing(format: str, finished: Finished, frames: Sequence[Image.Image]) -> O
         # a GIF counts the repetitions after the first loop, and has no count for a single loop
         again = {} if finished.loops == 1 else {"loop": max(0, finished.loops - 1)}
         # pixels of one frame must not show through the holes of the next
-        return options | again | {"disposal": 2 if finished.transparent else 1}
+        return options | again | ({"disposal": 2, "optimize": False} if finished.transparent else {"disposal": 1})
     return options if format == "avif" else options | {"loop": finished.loops}
 
 
@@ -232,6 +235,16 @@ def _saved(frames: Sequence[Image.Image], format: str, options: Options) -> byte
     ):
         # the writer sets the alpha flag by the frames alone, but they need not cover the canvas
         return webp.with_alpha(buffer.getvalue()) if frames[0].mode in ("LA", "RGBA") else buffer.getvalue()
+    if format == "gif" and isinstance(frames[0], AnimatedImage) and len(_gif_times(buffer.getvalue())) == 1:
+        return _still_gif(frames[0], options)
+    return buffer.getvalue()
+
+
+def _still_gif(animation: AnimatedImage, options: Options) -> bytes:
+    """Write the only image of an animation whose frames are equal: its writer loses the transparent colour."""
+    animation.seek(0)
+    buffer = io.BytesIO()
+    animation.copy().save(buffer, "gif", duration=min(sum(options["duration"]), LONGEST_MILLISECONDS))
     return buffer.getvalue()
 
 
@@ -254,14 +267,12 @@ def _prepared(picture: Image.Image, output: ImageOutput, format: str, alpha: boo
             picture = picture.convert(picture.mode[:-1])
         elif format in _OPAQUE:
             picture = flatten(picture, output.background or "#ffffff")
+        elif format == "gif":
+            return with_hole(picture, output.colors or MOST_COLOURS)
     if picture.mode == "CMYK" and format not in _WITH_INKS:
         picture = picture.convert("RGB")
-    return _with_palette(picture, output.colors) if output.colors and format in _WITH_PALETTE else picture
-
-
-def _with_palette(picture: Image.Image, colors: int) -> Image.Image:
-    if picture.mode in ("LA", "RGBA"):
-        return picture.convert("RGBA").quantize(colors, Image.Quantize.FASTOCTREE)
-    picture = picture.convert("RGB")
-    palette = picture.quantize(colors, Image.Quantize.MEDIANCUT, kmeans=1)
-    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    if not (output.colors and format in _WITH_PALETTE):
+        return picture
+    made = with_palette(picture, output.colors)
+    # an APNG has one palette, and its writer compares only the colours of palettes, not their opacities
+    return made.convert("RGBA") if alpha else made
