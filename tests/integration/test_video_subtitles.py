@@ -7,7 +7,8 @@ import pytest
 
 from dtqs.errors import PermanentError
 from tests.integration.test_video_colour import looked, near, pixel
-from tests.support.films import Run, ffmpeg, film, frames, runner
+from tests.integration.test_video_time import ends
+from tests.support.films import Run, ffmpeg, film, frames, runner, times
 from tests.support.fix_processors import Attempt
 
 FAST = {"speed": "ultrafast", "crf": 40}
@@ -87,6 +88,57 @@ def test_a_line_separator_in_a_cue_hides_no_later_cue(run: Run, source: Path) ->
     [(_, burnt)] = run(source, {"subtitles": {"source": f"file:{source.parent}/word.srt"}, **FAST})
     pictures = frames(burnt)
     assert pictures[18].tobytes() != pictures[30].tobytes()
+
+
+CUE = "1\n00:00:02,200 --> 00:00:03,100\nHello\n"
+
+
+def shown_from_to(path: Path) -> tuple[float, float]:
+    """Return the begin and the end of the text, which is brighter than the video."""
+    [moments] = times(path)
+    bright = [max(picture.tobytes()) > 100 for picture in frames(path)]
+    assert len(bright) == len(moments)
+    first, after = bright.index(True), bright.index(False, bright.index(True))
+    assert not any(bright[after:])
+    return moments[first], moments[after]
+
+
+@pytest.mark.parametrize("kind", [FAST, {"format": "webm", **FAST}, {"format": "hls", "speed": "ultrafast"}])
+@pytest.mark.parametrize(
+    ("name", "picture", "sound"),
+    [
+        ("slides.mp4", "r=1/2:d=6", "d=6"),
+        ("one-picture.mp4", "r=1:d=1", "d=5"),
+        ("cover.mkv", "r=25:d=0.04", "d=5"),
+        ("gif.gif", "r=1/2:d=6", ""),
+    ],
+)
+def test_subtitles_are_burnt_in_where_the_video_has_no_frame(
+    run: Run, source: Path, kind: dict[str, Any], name: str, picture: str, sound: str
+) -> None:
+    tone = ("-f", "lavfi", "-i", f"sine=440:{sound}") if sound else ()
+    ffmpeg("-f", "lavfi", "-i", f"color=black:s=160x90:{picture}", *tone, source.parent / name)
+    (source.parent / "text.srt").write_text(CUE)
+    made = run(source.parent / name, {"subtitles": {"source": f"file:{source.parent}/text.srt"}, **kind})
+    [path] = [path for output, path in made if output["media_type"].startswith("video/")]
+    assert shown_from_to(path) == pytest.approx((2.2, 3.1), abs=0.15)
+    assert ends(path)[0][0] == pytest.approx(6.0 if "d=6" in picture else 5.0, abs=0.1)
+
+
+def test_frames_keep_their_times_when_subtitles_get_more_of_them(run: Run, source: Path) -> None:
+    """Check a video that stands still for 3 s, subtitles where it moves, and a part after the subtitles."""
+    still = source.parent / "still.mp4"
+    moving = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30000/1001:d=5", "-vf", "select=lt(t\\,1)+gte(t\\,4)")
+    ffmpeg(*moving, "-fps_mode", "vfr", "-bf", "0", still)
+    (source.parent / "text.srt").write_text(CUE)
+    (source.parent / "early.srt").write_text(CUE.replace(":02,200", ":00,200").replace(":03,100", ":00,900"))
+    text, early = ({"subtitles": {"source": f"file:{source.parent}/{name}.srt"}} for name in ("text", "early"))
+    made = run(still, text | FAST, early | FAST, {"start_seconds": 3.2, **text, **FAST})
+    shown, filled, same, after = times(still, *(path for _, path in made))
+    assert same == pytest.approx(shown, abs=0.0001)
+    assert after == pytest.approx([0.0, *(moment - 3.2 for moment in shown if moment > 3.2)], abs=0.0001)
+    assert filled == pytest.approx([number * 1001 / 30000 for number in range(len(filled))], abs=0.0005)
+    assert len(filled) == 150
 
 
 RED_BOX = """[Script Info]

@@ -4,7 +4,7 @@ import itertools
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from dtqs.errors import PermanentError
@@ -37,6 +37,8 @@ class VideoTiming:
     longest_seconds: float
     rate: Fraction | None
     is_known: bool = True
+    times: "array[float]" = field(default_factory=lambda: array("d"))
+    """The begin of each frame."""
 
     @property
     def usual_seconds(self) -> float:
@@ -152,6 +154,7 @@ def _video_timing(name: str, picture: TrackExtent, start: float, stop: float, ra
         end_seconds=max(end, offsets[-1]),
         longest_seconds=max(longest, offsets[0], end - offsets[-1]),
         rate=next((rate for rate in rates if _is_on_grid(offsets, rate)), None),
+        times=offsets,
     )
 
 

@@ -13,7 +13,7 @@ from dtqs.processors.video.payload import Subtitles, VideoOutput, VideoWatermark
 from dtqs.processors.video.storing import read_text
 from dtqs.processors.video.studio import Studio
 from dtqs.processors.video.tracks import no_track
-from dtqs.processors.video.vtt import Script, read
+from dtqs.processors.video.vtt import Cue, Script, read
 
 _MARK = Path(__file__).with_name("mark.py")
 _TEXT_BYTES, _PROBLEM_BYTES = 10 << 20, 500
@@ -34,7 +34,8 @@ class Text:
     ass: str
     vtt: str
     styled: str
-    cues: int
+    cues: tuple[Cue, ...]
+    """The cues of the excerpt, on its clock."""
 
 
 def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
@@ -82,7 +83,7 @@ def _subtitle_files(studio: Studio, stem: str, script: Script | None, span: Time
     part, styled = whole.moved(span.start_seconds, seconds), folder / f"{stem}.styled.vtt"
     vtt.write_text(part.text(styled=False), encoding="utf-8")
     styled.write_text(part.text(), encoding="utf-8")
-    return Text(ass.name, vtt.name, styled.name, len(part.cues))
+    return Text(ass.name, vtt.name, styled.name, part.cues)
 
 
 def without_attachments(ass: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, paint, sound, tags
+from dtqs.processors.video import burning, codecs, filters, overlays, paint, sound, tags
 from dtqs.processors.video.codecs import Options, Rate
 from dtqs.processors.video.colour import Surface, video_surface
 from dtqs.processors.video.command import Stream, fd_path, output, own_file
@@ -89,6 +89,7 @@ class SingleFile:
         excerpt = studio.excerpt(spec, studio.picture() if frame else None, track)
         track = track if excerpt.audio else None
         text = overlays.subtitles(studio, spec, excerpt.span, excerpt.seconds)
+        self._spec, excerpt = burning.with_frames(spec, excerpt, text.cues if text else ())
         return FilePlan(excerpt, frame, track, text, sound.measure(studio, spec, track, excerpt, self._meter))
 
     def _expected(self) -> Expected:

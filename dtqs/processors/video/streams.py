@@ -9,7 +9,7 @@ from typing import Any
 
 from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
-from dtqs.processors.video import codecs, filters, overlays, paint, playlist, sound
+from dtqs.processors.video import burning, codecs, filters, overlays, paint, playlist, sound
 from dtqs.processors.video.codecs import Rate
 from dtqs.processors.video.colour import video_surface
 from dtqs.processors.video.command import Stream, output
@@ -59,6 +59,8 @@ class RenditionLadder:
         self._sound, self._seconds = track if self._excerpt.audio else None, self._excerpt.seconds
         self._rungs = self._ladder()
         self._text = overlays.subtitles(studio, spec, self._excerpt.span, self._seconds)
+        cues = self._text.cues if self._text else ()
+        self._spec, self._excerpt = burning.with_frames(spec, self._excerpt, cues)
         self._measured = sound.measure(studio, spec, self._sound, self._excerpt, meter)
 
     def make(self) -> list[Json]:
