@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -66,6 +67,7 @@ def faults(documents: Sequence[Document], folder: Path) -> list[str]:
         lambda: _configuration(documents, folder),
         lambda: _image(documents),
         lambda: _selectors(documents),
+        lambda: _addresses(documents),
         lambda: _scaling(documents, folder),
     ]
     return [fault for check in checks for fault in check()]
@@ -257,6 +259,26 @@ def _selectors(documents: Sequence[Document]) -> Iterator[str]:
         target = spec.get("scaleTargetRef")
         if target and (target.get("kind", "Deployment"), target["name"]) not in names:
             yield f"{kind} {document['metadata']['name']}: scales nothing"
+
+
+def _addresses(documents: Sequence[Document]) -> Iterator[str]:
+    """Kubernetes takes each exception of an address range: it lies in the range, and both have one family."""
+    for policy in of_kind(documents, "NetworkPolicy"):
+        rules = [*policy["spec"].get("egress", ()), *policy["spec"].get("ingress", ())]
+        peers = [peer for rule in rules for peer in (*rule.get("to", ()), *rule.get("from", ()))]
+        for block in (peer["ipBlock"] for peer in peers if "ipBlock" in peer):
+            whole = ip_network(block["cidr"])
+            for text in block.get("except", ()):
+                if not _lies_in(ip_network(text), whole):
+                    yield f"NetworkPolicy {policy['metadata']['name']}: {text} is no strict part of {whole}"
+
+
+def _lies_in(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    if isinstance(part, IPv4Network):
+        return isinstance(whole, IPv4Network) and part != whole and part.subnet_of(whole)
+    # Go reads a mapped address as IPv4, which lies in no IPv6 range
+    is_mapped = part.network_address.ipv4_mapped is not None
+    return isinstance(whole, IPv6Network) and part != whole and part.subnet_of(whole) and not is_mapped
 
 
 def _scaling(documents: Sequence[Document], folder: Path) -> Iterator[str]:
