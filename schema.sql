@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 13
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 14
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -116,6 +116,10 @@ CREATE TABLE workers (
     task_types text[],                                      -- the types it runs; null: code older than version 6
     queues text[]                                           -- the queues it consumes; null: code older than version 10
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- Dead rows stay for a day, and a pool whose workers live shortly leaves many. Heartbeats change no indexed column, so
+-- they stay heap-only (HOT).
+CREATE INDEX workers_living ON workers (id) WHERE dead_at IS NULL;
+CREATE INDEX workers_dead_at ON workers (dead_at) WHERE dead_at IS NOT NULL;
 
 -- One row per process with its totals so far, written with its heartbeat. Rates are differences of two readings.
 -- A keeper adds the rows of processes that are gone to one row, whose id is all zeros.
@@ -154,6 +158,7 @@ CREATE TABLE folded_counters (
     folded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX folded_counters_process_id ON folded_counters (process_id);
+CREATE INDEX folded_counters_folded_at ON folded_counters (folded_at);
 
 -- One row per failed or cancelled task. Lists of such tasks read this table.
 CREATE TABLE failures (

@@ -67,6 +67,7 @@ class Reclaim:
         self._failed: set[str] = set()
         """The workers of them whose last try failed. They wait until `_rest_until`."""
         self._rest_until = 0.0
+        self._slow = False
 
     def former(self) -> bool:
         """Find this node's workers from before its supervisor started. The next turn ends their leases.
@@ -88,8 +89,7 @@ class Reclaim:
         try:
             heartbeats = self._store.workers.heartbeats()
             now = time.monotonic()
-            if now - began > _SLOW_SECONDS:
-                self._judge.reset()
+            self._note_read(now - began)
             self._judge.note(heartbeats, now)
             self._vouch(now)
         except Exception:
@@ -101,6 +101,16 @@ class Reclaim:
         for worker_id, seen in self._judge.dead(now).items():
             self._dead.setdefault(worker_id, (error, seen, None))
         return self._take_back_all()
+
+    def _note_read(self, read_seconds: float) -> None:
+        """Let a slow read count against no worker. The first of several is logged, since nobody is judged meanwhile."""
+        was_slow, self._slow = self._slow, read_seconds > _SLOW_SECONDS
+        if not self._slow:
+            return
+        self._judge.reset()
+        if not was_slow:
+            fields = {"read_seconds": round(read_seconds, 1), "limit_seconds": _SLOW_SECONDS}
+            logger.warning("reads of heartbeats are slow: no worker is judged", extra=fields)
 
     def _take_back_all(self) -> bool:
         """Take back from the dead workers, those that failed before last. Return whether some were not tried.

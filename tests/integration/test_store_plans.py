@@ -211,6 +211,38 @@ def test_statistics_of_a_quiet_time_make_no_statement_scan_in_a_burst(
     assert {(statement_of(plan), scan[1]) for plan in plans for scan in WHOLE_INDEX.finditer(plan)} == set()
 
 
+def test_reads_of_living_workers_and_prunes_walk_no_dead_ones(fresh_world: World, explained: StoreOn) -> None:
+    """Dead rows stay for a day; a pool whose workers end after each task leaves a hundred thousand."""
+    worker = fresh_world.worker()
+    fresh_world.execute(
+        """INSERT INTO workers (id, node_id, boot_id, node_name, pool, slot, pid, state, dead_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'node', 'default', 0, 1, 'gone', now()
+        FROM generate_series(1, 20000)""",
+        "INSERT INTO settings VALUES ('queues', '[\"other\"]') ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        "ANALYZE workers",
+    )
+    for _ in range(TURNS):
+        assert set(explained.workers.heartbeats()) == {worker}
+        explained.workers.former(uuid7(), uuid7())
+        assert explained.queues.unconsumed(60.0) == ["other"]
+        explained.database.run_once("reading_pools", {"late": 15.0})
+        Overview(explained.database).workers()
+        explained.housekeeping.prune_small(24.0, 1000)
+    plans = explained.database.plans  # type: ignore[attr-defined]
+    walked = {
+        (statement_of(plan), index)
+        for plan in plans
+        for index in re.findall(r"(?:using (\w+) on workers|Seq Scan on workers)", plan)
+    }
+    assert {index for _, index in walked} == {"workers_living", "workers_dead_at", "workers_pkey"}, walked
+    assert {statement for statement, index in walked if index == "workers_pkey"} == {
+        "A keeper: delete expired idempotency keys, worker rows, unused rate limits and ended sessions, a batch of each. It"
+    }
+    forgotten = [plan for plan in plans if "folded_counters" in plan]
+    assert forgotten
+    assert all("folded_counters_folded_at" in plan for plan in forgotten)
+
+
 def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, explained: StoreOn) -> None:
     # a nested loop over the ordered CTE follows its order; a hash join over a scan would not
     for _ in range(TURNS):
@@ -231,16 +263,24 @@ def test_every_plan_locks_tasks_in_the_order_of_their_ids(fresh_world: World, ex
 # --- conditions of heap-only updates
 
 
-def test_no_index_on_tasks_contains_a_column_that_a_finish_writes(world: World) -> None:
-    # neither as a column nor in its predicate
+def indexed(world: World, table: str) -> set[str]:
+    """Return the columns of the table's indexes, also those in predicates."""
     query = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-        WHERE i.indrelid = 'tasks'::regclass AND (
+        WHERE i.indrelid = %s::regclass AND (
             a.attnum = ANY (i.indkey)
             OR EXISTS (SELECT 1 FROM pg_depend d
                 WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))"""
-    indexed = {row[0] for row in world.rows(query)}
-    assert {"id", "retry_of", "tags"} <= indexed
-    assert not indexed & WHAT_A_FINISH_WRITES
+    return {row[0] for row in world.rows(query, table)}
+
+
+def test_no_index_on_tasks_contains_a_column_that_a_finish_writes(world: World) -> None:
+    columns = indexed(world, "tasks")
+    assert {"id", "retry_of", "tags"} <= columns
+    assert not columns & WHAT_A_FINISH_WRITES
+
+
+def test_no_index_on_workers_contains_a_column_that_a_heartbeat_writes(world: World) -> None:
+    assert indexed(world, "workers") == {"id", "dead_at"}
 
 
 def test_most_updates_of_tasks_stay_heap_only(fresh_world: World) -> None:

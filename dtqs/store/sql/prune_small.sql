@@ -19,7 +19,7 @@ dead_workers AS (
         FROM workers worker
         LEFT JOIN leases lease ON lease.worker_id = worker.id
         WHERE worker.dead_at < now() - interval '1 day' AND lease.id IS NULL
-        ORDER BY worker.id
+        ORDER BY worker.dead_at
         LIMIT %(limit)s
     )
     RETURNING 1

@@ -19,7 +19,7 @@ class Trial:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: set[str], failure_seconds: float) -> None:
         self.now, self.taken, self.tried = 0.0, list[str](), list[str]()
         self.workers, self.looked_at, self.longest_turn = ["w1", "w2", "w3"], list[float](), 0.0
-        self._stuck, self._failure_seconds = stuck, failure_seconds
+        self._stuck, self._failure_seconds, self.read_seconds = stuck, failure_seconds, 0.0
         monkeypatch.setattr(reclaim, "time", MagicMock(monotonic=lambda: self.now))
         self.store = MagicMock()
         self.store.workers.heartbeats.side_effect = self._heartbeats
@@ -34,6 +34,7 @@ class Trial:
 
     def _heartbeats(self) -> dict[str, str]:
         self.looked_at.append(self.now)
+        self.now += self.read_seconds
         return dict.fromkeys(self.left, "one and the same")
 
     def _take_back(self, worker_id: str, *_: object, deadline: Deadline) -> list[object]:
@@ -69,6 +70,20 @@ def test_a_worker_whose_leases_cannot_be_taken_back_stops_no_other(
     trial._stuck.clear()
     trial.turns(120.0)
     assert trial.left == []
+
+
+def test_slow_reads_that_keep_a_keeper_from_judging_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = Trial(monkeypatch, set(), 0.0)
+    trial.read_seconds = 1.5
+    trial.turns(120.0)
+    assert trial.taken == []
+    told = [record for record in caplog.records if "no worker is judged" in record.message]
+    assert [vars(record)["read_seconds"] for record in told] == [1.5]
+    trial.read_seconds = 0.0
+    trial.turns(40.0)
+    assert len(trial.taken) == 3
 
 
 def test_several_workers_that_fail_delay_no_turn_for_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
