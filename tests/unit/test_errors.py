@@ -8,7 +8,6 @@ from dtqs import errors
 from dtqs.client import ApiRefusal, ApiUnavailable, Task, TaskNotCompleted, WaitOver
 from dtqs.client.errors import ForeignAnswer
 from dtqs.errors import DtqsError, Problem
-from dtqs.processors.email.faults import AllRefused
 
 TASK = Task.of(
     {
