@@ -3,6 +3,7 @@
 import functools
 import signal
 import sys
+from typing import Any
 
 import httpx._transports.default as httpx_transports
 import pytest
@@ -14,7 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each client reads the certificates of the machine, for 0.1 s; the tests make thousands of clients.
-httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)
+_transports: Any = httpx_transports
+_transports.create_ssl_context = functools.cache(_transports.create_ssl_context)
 
 pytest_plugins = [
     "tests.support.fix_servers",

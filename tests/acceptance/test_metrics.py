@@ -46,7 +46,7 @@ def value(found: Scrape, name: str, **labels: str) -> float:
     return found.get((name, tuple(sorted(labels.items()))), 0.0)
 
 
-def growing(found: Scrape) -> dict[object, float]:
+def growing(found: Scrape) -> Scrape:
     """Return the samples that may only grow."""
     return {key: number for key, number in found.items() if key[0].endswith(("_total", "_bucket", "_count", "_sum"))}
 
@@ -131,7 +131,7 @@ def test_all_processes_serve_the_same_numbers_which_never_go_back(system: Factor
     with second_api(one) as other:
         openmetrics = other.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
         assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
-        assert "dtqs_build" in {family.name for family in parse_openmetrics(openmetrics.text)}
+        assert "dtqs_build" in {family.name for family in parse_openmetrics(openmetrics.text)}  # type: ignore[no-untyped-call]
 
         def same() -> bool:
             mine, theirs = scrape(one.client), scrape(other)
@@ -199,7 +199,7 @@ def selected(node: Any, by: frozenset[str] = frozenset()) -> Iterator[tuple[str,
     if isinstance(node, promql_parser.MatrixSelector):
         node = node.vector_selector
     if isinstance(node, promql_parser.VectorSelector):
-        yield node.name, {matcher.name for matcher in node.matchers.matchers} | by
+        yield node.name or "", {matcher.name for matcher in node.matchers.matchers} | by
     for name in ("expr", "lhs", "rhs"):
         if (inner := getattr(node, name, None)) is not None:
             yield from selected(inner, by)

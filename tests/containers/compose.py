@@ -54,7 +54,7 @@ class Compose:
         told = yaml.safe_load(re.sub(r"\$\$|\$", dollars, file.read_text(encoding="utf-8")))
         self._services = {name: Service(name, given) for name, given in told["services"].items()}
         self._folder = folder
-        self._volumes = {name: folder / "volumes" / name for name in told["volumes"]}
+        self._volumes: dict[str, Path] = {name: folder / "volumes" / name for name in told["volumes"]}
         self._hosts = folder / "hosts"
         self._containers: dict[str, Container] = {}
         self._servers: dict[str, Server] = {}

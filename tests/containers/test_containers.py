@@ -1,5 +1,6 @@
 """Both images run every part of DTQS, read-only and as any user, against real servers: see bin/test-image."""
 
+import functools
 import signal
 import subprocess
 import time
@@ -137,13 +138,17 @@ def check_process_one(workers: Container) -> None:
     assert "CapBnd:\t0000000000000000" in status
 
 
+def are_gone(container: Container, paths: list[str]) -> bool:
+    return container.run("ls", "-d", *paths).stdout == ""
+
+
 def check_orphans(*containers: Container) -> None:
     """Process 1 reaps processes that it did not start."""
     for container in containers:
         orphans = container.run("sh", "-c", ORPHANS).stdout.split()
         assert len(orphans) == 3
         paths = [f"/proc/{pid}" for pid in orphans]
-        eventually(lambda container=container, paths=paths: container.run("ls", "-d", *paths).stdout == "", 10)
+        eventually(functools.partial(are_gone, container, paths), 10)
 
 
 def check_ends(client: Client, workers: Container, start: Start) -> None:
@@ -171,6 +176,6 @@ def check_ends(client: Client, workers: Container, start: Start) -> None:
 def test_a_term_at_the_first_moment_ends_each_command(start: Start) -> None:
     for command in ("supervisor", "keeper"):
         container = start(command)
-        eventually(lambda container=container: container.catches(signal.SIGTERM), 30)
+        eventually(functools.partial(container.catches, signal.SIGTERM), 30)
         container.send(signal.SIGTERM)
         assert container.wait(60) in {0, 128 + signal.SIGTERM}, container.text

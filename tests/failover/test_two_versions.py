@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +140,8 @@ def deploy(
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     dsn = f"{postgres.dsn.removesuffix(DATABASE)}{name}"
-    settings = SHORT | {
+    settings: dict[str, Mapping[str, object]] = {
+        **SHORT,
         "postgresql": {"dsn": dsn},
         "rabbitmq": {"url": amqp_url},
         # the API reads watched tasks again after a minute only, so the end of a stream comes as an event

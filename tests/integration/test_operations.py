@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -38,7 +39,7 @@ def upload(world: World, uri: str | None = None) -> str:
     return f"upload:{file_id}"
 
 
-def failed(world: World, payload: object, task_type: str, **fields: object) -> str:
+def failed(world: World, payload: object, task_type: str, **fields: Any) -> str:
     text = orjson.dumps(payload).decode()
     (task,) = world.submit(payload=text, task_type=task_type, submitted_by=OWNER, **fields)
     world.run([task], Kind.FAILED)

@@ -13,9 +13,11 @@ from typing import Any, BinaryIO
 import pytest
 
 from dtqs.cli.checks import servers
+from dtqs.cli.checks.check import FAILED, OK
 from dtqs.config import FilesSection, load
 from dtqs.errors import FilesUnavailable, InputRefused, NotFound
 from dtqs.files import FileSpace, TooLarge, s3
+from dtqs.files.s3_upload import PART_BYTES
 from dtqs.uuid7 import uuid7
 from tests.support.fix_s3 import Bucket
 from tests.support.fix_site import Clock, Site
@@ -109,7 +111,7 @@ def test_a_failed_upload_in_parts_is_deleted(
 
     monkeypatch.setattr(s3.S3Client, "_complete", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        output(space(), b"x" * (s3.PART_BYTES + 1))
+        output(space(), b"x" * (PART_BYTES + 1))
     assert (bucket.unended(), bucket.listed(), left_over(tmp_path)) == ([], [], [])
 
 
@@ -230,9 +232,9 @@ def test_the_doctor_tells_whether_the_bucket_is_reachable(bucket: Bucket, tmp_pa
         return [(check.part, check.state, check.found) for check in servers.storage(load(path, {}))]
 
     place = f"{bucket.endpoint}: {bucket.name}"
-    assert found(**bucket.settings()) == [("object storage", servers.OK, place)]
+    assert found(**bucket.settings()) == [("object storage", OK, place)]
     assert found(**bucket.settings(s3_secret_key="wrong")) == [
-        ("object storage", servers.FAILED, f"{place}: the object storage answers 403 SignatureDoesNotMatch")
+        ("object storage", FAILED, f"{place}: the object storage answers 403 SignatureDoesNotMatch")
     ]
     assert found(store="local") == []
 

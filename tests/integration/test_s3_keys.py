@@ -54,7 +54,8 @@ def test_the_role_of_a_container_stores_and_reads(
     bucket: Bucket, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/container")
-    aws.given = [Given(*bucket.temporary_keys().values())]
+    access_key, secret_key, token = bucket.temporary_keys().values()
+    aws.given = [Given(access_key, secret_key, token)]
     assert round_trip(FilesSection(directory=tmp_path, **bucket.settings(**NO_KEYS))) == b"output"
     assert [path for path, _, _ in aws.seen] == ["GET /container"]
 

@@ -66,16 +66,20 @@ def test_a_report_whose_reply_is_lost_is_written_once(world: World, losing: Losi
     (task,), worker = world.submit(light=False), world.worker()
     lease = world.claim(worker, [task])
     before = world.value("SELECT count(*) FROM logs")
-    row: tuple[Any, ...] = (lease, task, 1, "progress", "info", "half", {"fraction": 0.5})
+
+    def report(fraction: float, after: int = 0) -> int:
+        data = {"fraction": fraction}
+        return losing.store.leases.report(lease, task, 1, "progress", "info", "half", data, after)
+
     losing.database.lost = 1
-    first = losing.store.leases.report(*row)
+    first = report(0.5)
     assert [one.log_id for one in world.store.reads.logs(task)][-1] == first
     assert world.value("SELECT count(*) FROM logs") == before + 1
     losing.database.lost = 1
-    second = losing.store.leases.report(*row, first)
+    second = report(0.5, first)
     assert second > first, "the attempt has reported the same twice"
     losing.database.lost = 1
-    assert losing.store.leases.report(*row[:-1], {"fraction": 0.6}, second) > second
+    assert report(0.6, second) > second
     assert world.value("SELECT count(*) FROM logs") == before + 3
 
 

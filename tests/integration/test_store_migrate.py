@@ -129,7 +129,12 @@ def test_a_migration_gives_way_to_a_transaction_that_waits_for_its_first_table(
     become(old, "version_3")
     monkeypatch.setattr(schema, "_PAUSE_SECONDS", 0.1)
     met: list[psycopg.Error] = []
-    monkeypatch.setattr(schema._Upgrade, "held_up", lambda self, error: str(met.append(error)))
+
+    def held_up(_: object, error: psycopg.Error) -> str:
+        met.append(error)
+        return ""
+
+    monkeypatch.setattr(schema._Upgrade, "held_up", held_up)
     waits = "SELECT FROM pg_stat_activity WHERE application_name = 'dtqs migrate' AND wait_event_type = 'Lock'"
     with psycopg.connect(dsn) as other:
         other.execute("SELECT FROM api_keys")
@@ -162,7 +167,7 @@ def test_a_held_table_is_retried_and_named_with_its_holder(
     with psycopg.connect(dsn, application_name="the dump") as other:
         other.execute("SELECT FROM api_keys")
         pauses: list[float] = []
-        monkeypatch.setattr(schema.time, "sleep", pauses.append)
+        monkeypatch.setattr("dtqs.store.driver.schema.time.sleep", pauses.append)
         said = (
             rf"table api_keys is in use by process {other.info.backend_pid} \(the dump, role dtqs, for \d+ s\),"
             r" also at attempt 5: 004_ended_sessions\.sql is not applied and the database stays at version 3\."
@@ -172,7 +177,7 @@ def test_a_held_table_is_retried_and_named_with_its_holder(
             migrate(section_of(dsn))
         assert len(pauses) == 4
         assert version_of(old) == 3
-        monkeypatch.setattr(schema.time, "sleep", lambda seconds: other.rollback())
+        monkeypatch.setattr("dtqs.store.driver.schema.time.sleep", lambda seconds: other.rollback())
         assert migrate(section_of(dsn)) == SCHEMA_VERSION
 
 
@@ -252,7 +257,7 @@ def test_the_next_client_of_a_pooled_session_finds_no_trace_of_a_migration(
         " current_setting('lock_timeout'), current_setting('statement_timeout')"
     )
     before = pooled.execute(left).fetchone()
-    monkeypatch.setattr(schema.psycopg, "connect", connect)
+    monkeypatch.setattr("dtqs.store.driver.schema.psycopg.connect", connect)
     try:
         assert migrate(section_of(dsn)) == SCHEMA_VERSION
         assert pooled.execute(left).fetchone() == before

@@ -69,8 +69,17 @@ def test_checkov_finds_nothing_but_the_argued_exceptions(overlays: list[Path], t
     broken = of_kind(render("prod"), "Deployment")[:1]
     broken[0]["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = True
     paths = [*overlays, write(tmp_path / "broken.yaml", broken)]
-    files = [part for path in paths for part in ("-f", path)]
-    command = [TOOLS / "checkov", "--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "-o", "json"]
+    files: list[str | Path] = [part for path in paths for part in ("-f", path)]
+    command: list[str | Path] = [
+        TOOLS / "checkov",
+        "--framework",
+        "kubernetes",
+        "--skip-download",
+        "--quiet",
+        "--compact",
+        "-o",
+        "json",
+    ]
     done = run(*command, *files)
     report: dict[str, Any] = json.loads(done.stdout)
     assert report["summary"]["passed"] > 500

@@ -196,7 +196,7 @@ def test_prints_and_logs_of_the_examiner_arrive_in_the_log_and_no_other_file(kin
     else:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            subprocess.run(command, stdout=theirs, stderr=theirs, check=True, timeout=30)
+            subprocess.run(command, stdout=theirs.fileno(), stderr=theirs.fileno(), check=True, timeout=30)
             printed = ours.recv(1 << 16).decode()
     for line in ("logged", "printed", "printed again", "logged again", "answer ''"):
         assert f"{line}\n" in printed

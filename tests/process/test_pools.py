@@ -24,7 +24,7 @@ def messages(system: Trial, queue: str) -> int | None:
     """Return the messages of a queue; None: it does not exist."""
     patient = system.config.rabbitmq.model_copy(update={"connect_timeout_seconds": 30.0})
     look = look_at_each(patient, "trial", (queue,))[queue]
-    return look and look.ready
+    return look.ready if look else None
 
 
 def pools_of(system: Trial, task_type: str) -> list[str]:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from dtqs.deadline import Deadline
 from dtqs.sandbox.places import SandboxPaths, write_ini
@@ -40,7 +41,7 @@ class DistantNode:
         self.folder = trial.folder / f"node-{host.address}"
         self.folder.mkdir()
         self._ini = SandboxPaths(self.folder).ini
-        own = {
+        own: dict[str, Mapping[str, object]] = {
             "postgresql": {"dsn": trial.dsn.replace("127.0.0.1", SERVERS)},
             "rabbitmq": {"url": trial.amqp_url.replace("127.0.0.1", SERVERS)},
             "supervisor": {"state_dir": self.folder / "state"},

@@ -163,7 +163,7 @@ class Node:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command,
-                env=self._environment | {"PYTHONPATH": self.release.path} | more,
+                env={**self._environment, "PYTHONPATH": self.release.path, **more},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

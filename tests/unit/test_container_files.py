@@ -93,7 +93,7 @@ def test_targets_services_files_and_volumes_exist() -> None:
 def test_servers_of_your_own_leave_services_that_start() -> None:
     """Play the merge of Compose: volumes replace volumes of the same place, and a tagged value replaces a value."""
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
     for tag in ("!reset", "!override"):

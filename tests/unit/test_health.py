@@ -239,9 +239,9 @@ def test_a_probe_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -
     """`localhost` may be ::1 first, while the API listens on 127.0.0.1."""
     closed = of_address("127.0.0.1", 1)
     with answering() as port:
-        monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [closed, of_address("127.0.0.1", port)])
+        monkeypatch.setattr("dtqs.health._socket.getaddrinfo", lambda *_: [closed, of_address("127.0.0.1", port)])
         assert health._ask("localhost", port, "/healthz").startswith(b"HTTP/1.1 200 ")
-    monkeypatch.setattr(health._socket, "getaddrinfo", lambda *_: [closed] * 2)
+    monkeypatch.setattr("dtqs.health._socket.getaddrinfo", lambda *_: [closed] * 2)
     with pytest.raises(ConnectionRefusedError):
         health._ask("localhost", port, "/healthz")
 
@@ -265,7 +265,7 @@ class Swallowed:
 @pytest.mark.parametrize("knows_family", [False, True])
 def test_an_address_out_of_reach_hides_no_other_one(knows_family: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may not know IPv6, or a firewall may drop the packets to an address."""
-    make, swallowed = health._socket.socket, Swallowed()
+    make, swallowed = socket.socket, Swallowed()
 
     def socket_of(family: int, *kinds: int) -> object:
         if family != socket.AF_INET6:

@@ -113,7 +113,7 @@ def characters(parsed: Any) -> Iterator[str]:
 
 def seeds(pattern: re.Pattern[Any]) -> list[str]:
     """Return texts to repeat: each character of the expression, pairs, and all in their order."""
-    parsed = re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)  # type: ignore[attr-defined]
+    parsed = re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
     mentioned = list(characters(parsed))
     pairs = ["".join(mentioned[at : at + 2]) for at in range(len(mentioned))]
     wholes = ["".join(mentioned[:end]) for end in (3, 6, 12, len(mentioned))]

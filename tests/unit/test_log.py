@@ -40,7 +40,8 @@ def test_an_entry_has_the_fields_of_its_context_unless_it_has_its_own(monkeypatc
     record.__dict__["task_id"] = "own"
     add_fields(lambda: {"task_id": "running", "request_id": "r-1"})
     assert _Text("worker").format(record).endswith("worker: a task_id=own request_id=r-1")
-    add_fields(lambda: {}["missing"])
+    nothing: dict[str, dict[str, object]] = {}
+    add_fields(lambda: nothing["missing"])
     assert _Text("worker").format(record).endswith("worker: a task_id=own fields_missing=KeyError")
 
 

@@ -28,7 +28,8 @@ def test_a_forked_process_makes_other_ids() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     theirs = os.read(reader, 100).decode()
-    os.close(reader), os.close(writer)
+    for end in (reader, writer):
+        os.close(end)
     assert theirs.partition("-")[0] != request_id(None).partition("-")[0]
 
 

@@ -115,7 +115,7 @@ class Channel:
 def test_a_publisher_follows_the_routes() -> None:
     channel = Channel()
     publisher = Publisher(lambda: True, routes=Routes({"video": "movies"}))
-    publisher.attach(channel)  # type: ignore[arg-type]
+    publisher.attach(channel)
     publisher.publish_hints([Due("a", name, False, 5, "") for name in ("echo", "video", "echo")])
     assert channel.published[-3:] == [QUEUE, "movies", QUEUE]
 

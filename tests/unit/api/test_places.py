@@ -55,7 +55,7 @@ class Tasks:
     """Reads of tasks that all are pending and new."""
 
     def tasks(self, task_ids: Sequence[str]) -> list[TaskRecord]:
-        new = Status.PENDING, 5, 0, 5, {}, None, None, (), None, None, "", None, None, None
+        new: Any = Status.PENDING, 5, 0, 5, {}, None, None, (), None, None, "", None, None, None
         return [TaskRecord(task_id, "echo", *new) for task_id in task_ids]
 
 

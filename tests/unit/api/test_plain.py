@@ -98,7 +98,7 @@ class Server:
             self.plain += rest is not None
             return rest
 
-        self.worker._serve_plain = counted
+        self.worker._serve_plain = counted  # type: ignore[method-assign]
         self._server: Any = StreamServer(("127.0.0.1", 0), self._handle)
         self._server.start()
 
@@ -227,7 +227,11 @@ BYTES = [b"\0", b"\r", b"\n", b"\t", b" ", b"\x80", b":", b"\r\n", b"\r\n\r\n", 
 
 def corpus() -> Iterator[tuple[str, bytes]]:
     yield from PLAIN.items()
-    requests = {"submit": submit, "read": read, "stream": functools.partial(read, target=STREAM)}
+    requests: dict[str, Callable[..., bytes]] = {
+        "submit": submit,
+        "read": read,
+        "stream": functools.partial(read, target=STREAM),
+    }
     for name, request in requests.items():
         yield from ((f"{name} with {field[:60]!r}", request(field)) for field in FIELDS)
     yield from ((f"submit with {length!r}", submit(length=length)) for length in LENGTHS)

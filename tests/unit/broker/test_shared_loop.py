@@ -53,6 +53,15 @@ def loop() -> Iterator[SharedThreadLoop]:
     one.close()
 
 
+def ask(loop: SharedThreadLoop, word: str) -> str:
+    """Ask the loop a question, which answers with this word."""
+
+    def question(reply: Callable[[str], None]) -> None:
+        reply(word)
+
+    return loop.ask(question, Deadline(5))
+
+
 @pytest.fixture
 def line(loop: SharedThreadLoop) -> Line:
     return Line(loop)
@@ -139,7 +148,7 @@ def test_an_event_of_a_socket_that_another_thread_closed_meanwhile_is_dropped(
         # the loop's thread has left its wait because of the hang-up, and waits for the lock
         eventually(lambda: not poll_waits(loop), 5, "the loop's thread waits for the lock")
         ioloop.remove_handler(line.theirs.fileno())
-    assert loop.ask(lambda reply: reply("alive"), Deadline(5)) == "alive"
+    assert ask(loop, "alive") == "alive"
 
 
 def test_now_runs_after_the_calls_made_before_it(loop: SharedThreadLoop) -> None:
@@ -191,14 +200,14 @@ def test_a_call_runs_in_the_serving_thread_and_a_call_of_now_in_its_own(loop: Sh
 
 def test_a_question_is_answered_while_another_thread_holds_the_loop(loop: SharedThreadLoop) -> None:
     loop.lead(lambda: True, LONG)
-    assert loop.ask(lambda reply: reply("yes"), Deadline(5)) == "yes"
+    assert ask(loop, "yes") == "yes"
     answers: list[str] = []
 
-    def ask() -> None:
-        answers.append(loop.ask(lambda reply: reply("yes"), Deadline(5)))
+    def ask_and_ring() -> None:
+        answers.append(ask(loop, "yes"))
         loop.ring()
 
-    threading.Timer(0.05, ask).start()
+    threading.Timer(0.05, ask_and_ring).start()
     loop.lead(lambda: False, LONG)
     assert answers == ["yes"]
     with pytest.raises(BrokerUnavailable):
@@ -207,9 +216,12 @@ def test_a_question_is_answered_while_another_thread_holds_the_loop(loop: Shared
 
 def test_many_threads_take_turns_without_losing_a_call(loop: SharedThreadLoop) -> None:
     done: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: [loop.call(lambda: done.append(1)) for _ in range(200)]) for _ in range(3)
-    ]
+
+    def call_often() -> None:
+        for _ in range(200):
+            loop.call(lambda: done.append(1))
+
+    threads = [threading.Thread(target=call_often) for _ in range(3)]
     for thread in threads:
         thread.start()
     for turn in range(200):

@@ -89,7 +89,7 @@ class Theirs(Socketless, SelectConnection):  # type: ignore[misc]
         """Open nothing."""
 
 
-class Ours(Socketless, WholeMessages, SelectConnection):
+class Ours(Socketless, WholeMessages, SelectConnection):  # type: ignore[misc]
     def __init__(self) -> None:
         """Open nothing."""
 

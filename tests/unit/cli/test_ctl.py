@@ -82,7 +82,12 @@ def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: p
         leave_record(tmp_path, f"node-{number}", named)
         os.utime(tmp_path / f"node-{number}" / "reload", (0, 200 if number == 1 else 100))
     asked = list[int]()
-    monkeypatch.setattr(running, "is_supervisor", lambda pid, known: not asked.append(pid))
+
+    def is_supervisor(pid: int, _: object) -> bool:
+        asked.append(pid)
+        return True
+
+    monkeypatch.setattr(running, "is_supervisor", is_supervisor)
     monkeypatch.setattr(running, "_state_folders", lambda _: [tmp_path])
     monkeypatch.setattr(running, "named_path", lambda: None)
     assert running.find(pid)[0] == tmp_path / "node-1"

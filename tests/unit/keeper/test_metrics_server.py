@@ -74,7 +74,7 @@ def test_it_listens_at_the_first_address_of_a_name_that_this_machine_has(monkeyp
     kinds = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         places = [(*kinds, ("192.0.2.1", 0)), (*kinds, ("127.0.0.1", 0)), (*kinds, taken.getsockname())]
-        monkeypatch.setattr(metrics_server.socket, "getaddrinfo", lambda *_, **__: places)
+        monkeypatch.setattr("dtqs.keeper.metrics_server.socket.getaddrinfo", lambda *_, **__: places)
         with metrics_server._listener(("localhost", 0)) as listener:
             assert listener.getsockname()[0] == "127.0.0.1"
         places.insert(0, places.pop())

@@ -1,6 +1,7 @@
 """Tiled watermarks: tiles stand in rows and columns, at a cost by the size of the output and not by their number."""
 
 import random
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -22,7 +23,12 @@ def test_tiles_stand_in_rows_and_columns(size: tuple[int, int], tile: tuple[int,
 
 
 def test_a_tile_of_one_pixel_is_not_pasted_for_each_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
-    pasted, paste = [], Image.Image.paste
-    monkeypatch.setattr(Image.Image, "paste", lambda image, *args: (pasted.append(1), paste(image, *args)))
+    pasted, paste = list[int](), Image.Image.paste
+
+    def counting(image: Image.Image, *arguments: Any) -> None:
+        pasted.append(1)
+        paste(image, *arguments)
+
+    monkeypatch.setattr(Image.Image, "paste", counting)
     _tile(Image.new("RGBA", (1000, 1000)), Image.new("RGBA", (1, 1)), 0)
     assert len(pasted) <= 21

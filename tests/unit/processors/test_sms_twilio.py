@@ -17,7 +17,7 @@ MESSAGE = TextMessage("id", "+4915112345678", "hello", None, None, segment("hell
 
 
 def judge(code: int, facts: dict[str, Any]) -> Any:
-    twilio = Twilio(SmsSettings(provider="twilio", account_sid="AC1", auth_token="token"))  # type: ignore[arg-type]
+    twilio = Twilio(SmsSettings(provider="twilio", account_sid="AC1", auth_token="token"))
     return twilio._judge(Reply(code, orjson.dumps(facts).decode(), True, 0.0), MESSAGE)
 
 
@@ -29,7 +29,7 @@ def test_an_accepted_message_is_accepted_with_a_status_of_any_type(status: Any) 
 
 @pytest.mark.parametrize("text", ["<html>Log in to this network</html>", "", "[]"])
 def test_a_success_of_another_server_is_no_success_of_twilio(text: str) -> None:
-    twilio = Twilio(SmsSettings(provider="twilio", account_sid="AC1", auth_token="token"))  # type: ignore[arg-type]
+    twilio = Twilio(SmsSettings(provider="twilio", account_sid="AC1", auth_token="token"))
     with pytest.raises(SmsUnsure, match="check base_url"):
         twilio._judge(Reply(200, text, True, 0.0), MESSAGE)
     # the code alone settles a reply that broke off

@@ -37,7 +37,7 @@ def test_a_part_begins_with_the_frame_shown_at_that_time() -> None:
     assert (near.from_seconds, near.begin_seconds) == (1, 0)
     moved = choose_excerpt("a", (0.0, None), picture(0.021, 0.061, 0.101, end=0.141), TrackExtent(0, 2, 2), RATES)
     assert moved.video
-    assert (moved.span.start_seconds, moved.video.rate) == (0.021, 25)
+    assert (moved.span.start_seconds, moved.video.rate) == (0.021, Fraction(25))
     assert [frame_at(array("d", [1, 2, 4]), seconds) for seconds in (0, 1, 3.9, 4, 99)] == [0, 0, 1, 2, 2]
 
 

@@ -180,7 +180,7 @@ def test_the_output_of_ffprobe_is_not_trusted() -> None:
 
 @given(st.integers(1, 1 << 20), st.integers(1, 1 << 20))
 def test_a_decoders_buffer_is_at_most_four_times_the_frame_even_if_it_is_narrow(width: int, height: int) -> None:
-    picture = Picture(0, "h264", width, height, (width, height), 25.0, 0, False, None, None)
+    picture = Picture(0, "h264", width, height, (width, height), 25.0, 0, None, None)
     assert picture.pixels < picture.decoded_pixels <= 4 * picture.pixels
 
 

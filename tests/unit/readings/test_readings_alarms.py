@@ -15,6 +15,8 @@ BUSY = dataclasses.replace(WORKER, state="busy", task_id="t1", task_type="echo",
 GIVEN_UP = KeeperReading("k1", "keeper", "node", 1.0, (GivenUpSlots("a/0, a/1", 2, "no memory"),))
 UNKEPT = KeeperReading("k1", "keeper", "node", 1.0, unkept=("task_queue",))
 DUE = waiting(1, 0.5)
+assert HEALTHY.depth
+MORE = dataclasses.replace(HEALTHY.depth, more=True)
 DRAINING = dataclasses.replace(WORKER, state="draining")
 LATE = dataclasses.replace(WORKER, worker_id="w2", slot=1, age_seconds=40.0, late=True)
 
@@ -44,7 +46,7 @@ def test_pools_that_scaled_to_zero_raise_no_alarm_before_a_task_is_due(workers: 
         (changed(processes=(UNKEPT,)), seen(), "RabbitMQ: it keeps no hints for task_queue"),
         (changed(workers=(), depth=DUE), seen(), "no worker is running"),
         (changed(workers=(LATE,), depth=DUE), seen(), "no worker is running"),
-        (changed(workers=(), depth=dataclasses.replace(HEALTHY.depth, more=True)), seen(), "no worker is running"),
+        (changed(workers=(), depth=MORE), seen(), "no worker is running"),
         (changed(workers=(DRAINING,), depth=DUE), seen(), "all workers are draining"),
         (changed(workers=(WORKER, LATE)), seen(), "worker default/1 on node has sent no heartbeat for 40 s"),
         (changed(processes=()), seen(), "no keeper is running"),

@@ -13,7 +13,7 @@ def test_a_part_that_never_lives_long_is_tried_again_without_end(tmp_path: Path)
     child = SandboxProcess("api", tmp_path / "api.pid", tmp_path / "api.log", death_signal="KILL")
     now = time.monotonic()
     part = StackPart(Program(child, [sys.executable], {}), started_at=now)
-    delays = []
+    delays: list[float] = []
     for deaths in itertools.chain(range(6), (2000, 100_000)):
         part.deaths, part.restart_at = deaths, None
         assert "died" in part.look_after(now)
