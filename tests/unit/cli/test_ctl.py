@@ -83,7 +83,7 @@ def test_with_a_pid_only_its_newest_record_counts(tmp_path: Path, monkeypatch: p
         os.utime(tmp_path / f"node-{number}" / "reload", (0, 200 if number == 1 else 100))
     asked = list[int]()
 
-    def is_supervisor(pid: int, _: object) -> bool:
+    def is_supervisor(pid: int, known: object) -> bool:
         asked.append(pid)
         return True
 
