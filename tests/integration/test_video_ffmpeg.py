@@ -16,6 +16,7 @@ from dtqs.jail import Jail, Offer
 from dtqs.processors.video.ffmpeg import Ffmpeg
 from dtqs.processors.video.ffmpeg_output import EncodeProgress
 from dtqs.processors.video.launch import Bounds
+from dtqs.processors.video.stall import StallTimer
 from dtqs.sandbox.processes import family
 from tests.support.films import film
 from tests.support.helpers import eventually
@@ -157,6 +158,49 @@ def test_a_run_that_delays_its_frames_lives_while_it_works(programs: Ffmpeg) -> 
     for command, holds_back in ((works, False), (["sleep", "100"], True)):
         with pytest.raises(PermanentError, match="made no progress for 1 s"):
             programs.run(command, holds_back=holds_back)
+
+
+SILENT = """
+import os, sys, time
+descriptor = int(sys.argv[1])
+end = time.monotonic() + 2.5
+while time.monotonic() < end:
+    {}
+    time.sleep(0.1)
+"""
+
+
+def test_written_output_and_read_source_are_progress(programs: Ffmpeg, tmp_path: Path) -> None:
+    """At the end ffmpeg moves the index of an mp4 to its front without a word: this took minutes for large files."""
+    write, read = "os.pwrite(descriptor, b'again', 0)", "os.pread(descriptor, 100, 0)"
+    with (tmp_path / "film").open("w+b") as file:
+        for step, size in ((write, 0), (read, 1 << 30)):
+            file.truncate(size)
+            programs.run([sys.executable, "-c", SILENT.format(step), str(file.fileno())], [file])
+        file.truncate(100)  # to read a file again and again is no progress
+        with pytest.raises(PermanentError, match=r"python\S* made no progress for 1 s"):
+            programs.run([sys.executable, "-c", SILENT.format(read), str(file.fileno())], [file])
+
+
+def test_the_programs_for_images_live_while_they_work(programs: Ffmpeg, tmp_path: Path) -> None:
+    """A long animation takes minutes to be checked, and its result comes at the end."""
+    script = tmp_path / "look.py"
+    script.write_text("import time\nwhile time.process_time() < 1.8: pass\nprint('seen')")
+    assert programs.python(script, []) == b"seen\n"
+    script.write_text("import time\ntime.sleep(100)")
+    with pytest.raises(PermanentError, match=r"look\.py made no progress for 1 s"):
+        programs.python(script, [])
+
+
+def test_an_encoder_may_work_in_silence_for_a_while() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        began, stall = time.monotonic(), StallTimer("ffmpeg", process.pid, (), 0.2, patience=4)
+        with pytest.raises(PermanentError, match=r"ffmpeg made no progress for 0\.2 s"):
+            while time.monotonic() - began < 10:
+                stall.check(())
+                time.sleep(0.02)
+        process.kill()
+    assert 0.8 <= time.monotonic() - began < 5
 
 
 def test_a_full_disk_and_a_kill_are_worth_a_retry_and_other_failures_are_not(programs: Ffmpeg, tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Run ffmpeg and ffprobe in sessions of their own: bounded, stopped when they stall, and ending with the worker.
 
-`command` builds their arguments, `launch` starts them, `failures` words their errors.
+`command` builds their arguments, `launch` starts them, `stall` judges their silence, `failures` words their errors.
 """
 
+import math
 import os
 import resource
 import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,14 +19,15 @@ from typing import IO, BinaryIO
 from dtqs.errors import PermanentError
 from dtqs.jail import Jail
 from dtqs.processors.video import launch
-from dtqs.processors.video.failures import failure, is_disk_full, with_last_lines
+from dtqs.processors.video.failures import failure, is_disk_full
 from dtqs.processors.video.ffmpeg_output import LogTail, ProgressReader, Watch
 from dtqs.processors.video.launch import Bounds
+from dtqs.processors.video.stall import StallTimer
 
 _POLL_SECONDS = 0.5
 _WAIT_SECONDS = 5.0
-_WORKING = 0.05
-"""A process that uses less than this part of one CPU is waiting, not working."""
+_BUFFER_PATIENCE = 10.0
+"""An encoder of 4K that works with one thread needs minutes for the frames that it has collected."""
 _ANSWER_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
 
@@ -47,13 +48,17 @@ class Ffmpeg:
         watch: Watch | None = None,
         *,
         holds_back: bool = False,
+        buffers: bool = False,
     ) -> str:
         """Run a command to its end and return its last log lines.
 
         `holds_back`: a filter collects frames for a long time before the first comes out, so CPU time also counts as
-        progress. Raises PermanentError, or TransientError if the disk or memory is the cause.
+        progress. `buffers`: an encoder collects frames, so CPU time counts for a while.
+        Raises PermanentError, or TransientError if the disk or memory is the cause.
         """
-        return self._complete(command, files, ProgressReader(watch).take, holds_back)
+        return self._complete(
+            command, files, ProgressReader(watch).take, math.inf if holds_back else _BUFFER_PATIENCE * buffers
+        )
 
     def ask(self, command: Sequence[str], files: Sequence[BinaryIO] = ()) -> bytes:
         """Run a command and return its output. Raises as `run` does, and PermanentError for too much output."""
@@ -86,7 +91,8 @@ class Ffmpeg:
                 raise PermanentError(f"the description of the file is longer than {_ANSWER_BYTES} bytes, the limit")
             return bool(sample)
 
-        self._complete(command, files, take, python=python)
+        # the image programs print only at their end
+        self._complete(command, files, take, 0.0 if python is None else math.inf, python)
         return bytes(answer)
 
     def _complete(
@@ -94,17 +100,18 @@ class Ffmpeg:
         command: Sequence[str],
         files: Sequence[BinaryIO],
         take: Callable[[bytes], bool],
-        holds_back: bool = False,
+        patience: float = 0.0,
         python: Mapping[str, str] | None = None,
     ) -> str:
-        before = _children_cpu_seconds()
+        name, before = Path(command[0] if python is None else command[2]).name, _children_cpu_seconds()
         with self._started(command, files, python) as process:
-            lines = self._follow(process, take, holds_back)
+            stall = StallTimer(name, process.pid, files, self._bounds.stall_seconds, patience)
+            lines = self._follow(process, take, stall)
             status = process.wait(_WAIT_SECONDS)
         used = _children_cpu_seconds() - before
         # when the disk becomes full at the very end, ffmpeg logs it but exits with status 0
         if status != 0 or is_disk_full(lines):
-            raise failure(Path(command[0]).name, status, lines, used, self._bounds)
+            raise failure(name, status, lines, used, self._bounds)
         return "\n".join(lines)
 
     @contextmanager
@@ -127,11 +134,10 @@ class Ffmpeg:
             _end(process)
 
     def _follow(
-        self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool], holds_back: bool
+        self, process: "subprocess.Popen[bytes]", take: Callable[[bytes], bool], stall: StallTimer
     ) -> deque[str]:
         """Read both streams to their ends and return the last log lines; `take` returns True for progress."""
         log = LogTail()
-        stall = _StallTimer(process.pid, self._bounds.stall_seconds, holds_back)
         with selectors.DefaultSelector() as selector:
             for stream, reader in ((process.stdout, take), (process.stderr, log.take)):
                 selector.register(_open(stream), selectors.EVENT_READ, reader)
@@ -140,28 +146,6 @@ class Ffmpeg:
                     stall.reset()
                 stall.check(log.lines)
         return log.lines
-
-
-class _StallTimer:
-    """Raise an error if a process makes no progress for too long."""
-
-    def __init__(self, pid: int, limit_seconds: float, counts_cpu_time: bool) -> None:
-        self._pid, self._limit_seconds, self._counts_cpu_time = pid, limit_seconds, counts_cpu_time
-        self._moved_at, self._cpu_seconds = time.monotonic(), 0.0
-
-    def reset(self) -> None:
-        self._moved_at = time.monotonic()
-
-    def check(self, lines: Sequence[str]) -> None:
-        if time.monotonic() - self._moved_at <= self._limit_seconds:
-            return
-        before, self._cpu_seconds = self._cpu_seconds, _cpu_seconds(self._pid)
-        if not self._counts_cpu_time or self._cpu_seconds - before < _WORKING * self._limit_seconds:
-            raise PermanentError(
-                f"ffmpeg made no progress for {self._limit_seconds:g} s, the limit stall_seconds"
-                f"{with_last_lines(lines)}"
-            )
-        self.reset()
 
 
 def _read_ready(selector: selectors.BaseSelector) -> bool:
@@ -179,12 +163,6 @@ def _children_cpu_seconds() -> float:
     """Return the CPU time of all children that have ended. It tells a kill at the CPU limit from any other kill."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time that all threads of a child have used, before it is waited for."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

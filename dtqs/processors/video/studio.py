@@ -241,5 +241,9 @@ class Studio:
     ) -> None:
         """Run one command that reads the source; `holds_back`: it may read much before its first frame comes out."""
         self.programs.ffmpeg.run(
-            self.programs.compiled(made), (self.file, *files), meter.watch(seconds, number, of), holds_back=holds_back
+            self.programs.compiled(made),
+            (self.file, *files),
+            meter.watch(seconds, number, of),
+            holds_back=holds_back,
+            buffers=True,
         )
