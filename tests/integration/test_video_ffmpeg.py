@@ -194,13 +194,13 @@ def test_the_programs_for_images_live_while_they_work(programs: Ffmpeg, tmp_path
 
 def test_an_encoder_may_work_in_silence_for_a_while() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
-        began, stall = time.monotonic(), StallTimer("ffmpeg", process.pid, (), 0.2, patience=4)
-        with pytest.raises(PermanentError, match=r"ffmpeg made no progress for 0\.2 s"):
+        began, stall = time.monotonic(), StallTimer("ffmpeg", process.pid, (), 1, patience=2)
+        with pytest.raises(PermanentError, match=r"ffmpeg made no progress for 1 s"):
             while time.monotonic() - began < 10:
                 stall.check(())
                 time.sleep(0.02)
         process.kill()
-    assert 0.8 <= time.monotonic() - began < 5
+    assert 2 <= time.monotonic() - began < 8
 
 
 def test_a_full_disk_and_a_kill_are_worth_a_retry_and_other_failures_are_not(programs: Ffmpeg, tmp_path: Path) -> None:
