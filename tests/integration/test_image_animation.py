@@ -70,6 +70,71 @@ def test_equal_frames_that_together_stay_too_long_for_a_gif_are_cut(run: Run) ->
     assert result["outputs"][0]["duration_seconds"] == 655.45
 
 
+def _steps(format: str, times: list[float], **options: Any) -> bytes:
+    """Return one frame for each time; no frame equals the next one."""
+    frames = [Image.new("RGB", (4, 4), (50 * (number % 5), 0, 0)) for number in range(len(times))]
+    more = {"lossless": True} if format == "webp" else {"speed": 10} if format == "avif" else {}
+    return saved(frames[0], format, save_all=True, append_images=frames[1:], duration=times, **more, **options)
+
+
+def _delays(picture: Image.Image) -> list[float]:
+    """Return the times as they stand in the file. Pillow rounds those of an AVIF to whole milliseconds."""
+    return [time for _, time in _frames(picture)]
+
+
+@pytest.mark.parametrize("to", ["gif", "webp", "png", "avif"])
+@pytest.mark.parametrize(
+    ("of", "times"),
+    [
+        ("png", [1000 / 30] * 30),
+        ("png", [1000 / 24, 1000 / 48] * 15),
+        ("webp", [25] * 30),
+        ("webp", [33, 33, 34] * 10),
+        ("webp", [26, 1004, 21, 37] * 5),
+        ("avif", [25] * 30),
+    ],
+)
+def test_rounding_of_times_does_not_add_up(run: Run, of: str, times: list[float], to: str) -> None:
+    result, (made,) = run(_steps(of, times), {"format": to})
+    delays, unit = _delays(made), 10 if to == "gif" else 1
+    assert len(delays) == len(times)
+    for number in range(len(times)):
+        assert abs(delays[number] - times[number]) <= unit
+        assert abs(sum(delays[: number + 1]) - sum(times[: number + 1])) <= unit
+    assert result["outputs"][0]["duration_seconds"] == pytest.approx(sum(times) / 1000, abs=unit / 1000)
+
+
+def test_a_frame_of_an_avif_keeps_its_part_of_a_second(run: Run) -> None:
+    """30 frames in a second: each has 33 or 34 ms. Pillow writes whole milliseconds, so the clock is changed here."""
+    data = bytearray(_steps("avif", [1] * 30))
+    at = data.index(b"mdhd") + 4
+    size = 8 if data[at] == 1 else 4
+    clock = at + 4 + 2 * size
+    assert int.from_bytes(data[clock : clock + 4], "big") == 1000
+    data[clock : clock + 4] = (30).to_bytes(4, "big")
+    result, (made,) = run(bytes(data), {"format": "png"})
+    assert (len(_delays(made)), sum(_delays(made))) == (30, pytest.approx(1000, abs=1))
+    assert result["outputs"][0]["duration_seconds"] == pytest.approx(1, abs=0.002)
+
+
+@pytest.mark.parametrize("milliseconds", [11, 15, 1000 / 60, 19])
+def test_a_gif_has_no_frame_that_browsers_slow_down_if_its_source_has_none(run: Run, milliseconds: float) -> None:
+    """Browsers show a frame of 10 ms for 100 ms."""
+    _, (made, other) = run(_steps("png", [milliseconds] * 20), {"format": "gif"}, {"format": "webp"})
+    assert _delays(made) == [20] * 20
+    assert sum(_delays(other)) == pytest.approx(20 * milliseconds, abs=1)
+    _, (made,) = run(_steps("webp", [10, 1000, 10]), {"format": "gif"})
+    assert _delays(made) == [10, 1000, 10]
+
+
+@pytest.mark.parametrize("milliseconds", [65_535, 65_537, 70_001, 655_349])
+def test_an_apng_holds_any_time(run: Run, milliseconds: int) -> None:
+    """Its numbers end at 65535."""
+    result, (made,) = run(_steps("webp", [20, milliseconds, 20]), {"format": "png"})
+    assert sum(_delays(made)) == pytest.approx(milliseconds + 40, abs=5)
+    assert result["outputs"][0]["frames"] == 3
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("to", ["gif", "webp", "png", "avif", "auto"])
 @pytest.mark.parametrize("of", ["gif", "webp", "png", "avif"])

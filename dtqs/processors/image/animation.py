@@ -1,6 +1,6 @@
 """Animations in time: the outputs that keep their frames, the duration of each frame, and the number of loops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -12,14 +12,20 @@ from dtqs.processors.image.sources import ANIMATIONS
 
 LONGEST_MILLISECONDS = 0xFFFF * 10
 """The longest duration in a GIF. Longer ones are cut to it in all formats."""
+NO_TIME_MILLISECONDS = 100
+"""Browsers show a frame of 0 ms this long. An AVIF stores at least one unit of its clock, which other players obey."""
 _MOST_LOOPS = 0xFFFF
+_GIF_UNIT, _SHORTEST_IN_GIF, _SLOWED = 10, 20, 10
+"""Browsers show a frame of at most 10 ms for 100 ms. So a GIF gives a longer one at least two of its units."""
+_PNG_NUMBERS = 0xFFFF
+"""An APNG stores a duration as the ratio of two numbers up to this one."""
 
 
 @dataclass(slots=True)
 class Timing:
     """Durations and loops, filled in while the frames are decoded; 0 loops means endless."""
 
-    milliseconds: list[int] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
     loops: int = 0
 
 
@@ -58,14 +64,35 @@ def is_kept(image: ImageFile, output: ImageOutput, frames: int) -> bool:
 
 def timed(image: ImageFile, frames: int, timing: Timing) -> Iterator[None]:
     """Go through the frames. The caller loads each one before the next."""
-    timing.loops = _loops(image)
+    timing.loops, start = _loops(image), 0
     for number in range(first(image, frames), frames):
         with decoding(image.format or ""):
             image.seek(number)
         yield
-        milliseconds = image.info.get("duration", 0)
+        milliseconds, before, start = image.info.get("duration", 0), start, image.info.get("timestamp", 0)
+        if image.format == "AVIF" and timing.milliseconds:
+            # its durations are rounded one by one, and the errors would add up
+            timing.milliseconds[-1] = min(start - before, LONGEST_MILLISECONDS)
         known = isinstance(milliseconds, int | float) and milliseconds >= 0
-        timing.milliseconds.append(round(min(milliseconds, LONGEST_MILLISECONDS)) if known else 0)
+        timing.milliseconds.append(min(milliseconds, LONGEST_MILLISECONDS) if known else 0)
+
+
+def stored(milliseconds: Sequence[float], format: str) -> list[int]:
+    """Return the durations as a format stores them. The rest of each rounding goes to the next frame."""
+    times, ahead = [], 0.0
+    for wanted in milliseconds:
+        unit = _GIF_UNIT if format == "gif" or (format == "png" and wanted - ahead >= _PNG_NUMBERS) else 1
+        if format == "gif" and wanted <= _SLOWED:
+            times.append(unit * round(wanted / unit))
+            continue
+        if format == "avif":
+            wanted = wanted or NO_TIME_MILLISECONDS
+        time = max(0, unit * round((wanted - ahead) / unit))
+        ahead += time - wanted
+        if format == "gif" and time < _SHORTEST_IN_GIF:
+            time, ahead = _SHORTEST_IN_GIF, 0.0
+        times.append(max(1, time) if format == "avif" else time)
+    return times
 
 
 def first(image: ImageFile, frames: int) -> int:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dtqs.errors import PermanentError
 from dtqs.processors.image import webp
-from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage
+from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage, stored
 from dtqs.processors.image.colour import flatten, has_transparency
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
@@ -37,8 +37,6 @@ _WITH_PALETTE = frozenset({"png", "gif"})
 _WITH_INKS = frozenset({"jpeg", "tiff"})
 _FEW_COLOURS, _FEW_GREYS = 256, 32
 _LOWEST_QUALITY = 1
-_NO_TIME_MILLISECONDS = 100
-"""Browsers show a frame of 0 ms this long. An AVIF stores at least one unit of its clock, which other players obey."""
 _SHORTEST_CUT_MILLISECONDS = 20
 _LOSSLESS_WEBP_EFFORT = 60
 Options = dict[str, Any]
@@ -52,7 +50,7 @@ class Finished:
     """
 
     frames: Sequence[Image.Image]
-    milliseconds: Sequence[int] = ()
+    milliseconds: Sequence[float] = ()
     loops: int = 1
     make: Callable[[int], Image.Image] | None = None
 
@@ -91,12 +89,8 @@ def encode(finished: Finished, output: ImageOutput, metadata: Metadata, profile:
 def _encoded(data: bytes, format: str, finished: Finished) -> Encoded:
     times: Sequence[float] = ()
     if finished.count > 1:
-        times = _TIMES[format](data) if format in _TIMES else _shown(finished, format)
+        times = _TIMES[format](data) if format in _TIMES else stored(finished.milliseconds, format)
     return Encoded(data, f"image/{format}", max(1, len(times)), round(sum(times)))
-
-
-def _shown(finished: Finished, format: str) -> list[int]:
-    return [each or _NO_TIME_MILLISECONDS if format == "avif" else each for each in finished.milliseconds]
 
 
 def _gif_times(data: bytes) -> list[float]:
@@ -187,7 +181,11 @@ def _options(format: str, output: ImageOutput, profile: bytes | None) -> Options
 def _timing(format: str, finished: Finished, frames: Sequence[Image.Image]) -> Options:
     if finished.count < 2:
         return {}
-    options: Options = {"save_all": True, "append_images": frames[1:], "duration": _shown(finished, format)}
+    options: Options = {
+        "save_all": True,
+        "append_images": frames[1:],
+        "duration": stored(finished.milliseconds, format),
+    }
     if format == "gif":
         # a GIF counts the repetitions after the first loop, and has no count for a single loop
         again = {} if finished.loops == 1 else {"loop": max(0, finished.loops - 1)}
