@@ -138,6 +138,10 @@ class Slot:
         """Ask the parent to kill this process group at a time (monotonic seconds). 0 means never."""
         _DOUBLE.pack_into(self._memory, self._at + _KILL_AT, at)
 
+    def kill_time(self) -> float:
+        """Return the time of the last `kill_at`."""
+        return float(_DOUBLE.unpack_from(self._memory, self._at + _KILL_AT)[0])
+
     def hold_until(self, at: float) -> None:
         """Note until when nobody takes this worker's leases, since a heartbeat of its own was confirmed."""
         _DOUBLE.pack_into(self._memory, self._at + _HELD, at)

@@ -75,6 +75,7 @@ class AlarmLimits:
                 "timeout_seconds works only in the main thread, since a signal interrupts the attempt; call run() there"
             )
         self._seconds = seconds
+        self.cpu_until = float("inf")
         self._restore: Callable[[], object] = lambda: None
 
     def arm(self, task_id: str, limit_seconds: float) -> None:

@@ -5,6 +5,7 @@ would stay. They hold for all threads, and processes that the attempt starts inh
 """
 
 import errno
+import math
 import resource
 from collections.abc import Iterator
 
@@ -22,6 +23,8 @@ class AttemptBounds:
         self._task_type = task_type
         self._memory, self._file = settings.attempt_memory_bytes, settings.attempt_file_bytes
         self._cpu = settings.attempt_cpu_seconds
+        self.cpu_until = math.inf
+        """The processor time of this process at which the kernel sends SIGXCPU for the present attempt."""
         self._before: list[tuple[int, tuple[int, int]]] = []
 
     @classmethod
@@ -38,7 +41,9 @@ class AttemptBounds:
         if self._cpu:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             # the kernel counts whole seconds
-            self._lower(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + 1 + self._cpu)
+            limit = int(usage.ru_utime + usage.ru_stime) + 1 + self._cpu
+            self.cpu_until = float(limit)
+            self._lower(resource.RLIMIT_CPU, limit)
         if self._file:
             self._lower(resource.RLIMIT_FSIZE, self._file)
 

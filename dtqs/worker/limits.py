@@ -33,6 +33,7 @@ _OBEY_SECONDS = 0.3
 UNMASK_SECONDS = 0.0001
 """The signal is unblocked at most this often. It takes up to 1 µs, a fifth of a tiny task, so 1 % of the time."""
 _OURS = (int(signal.SIGUSR1),)
+_Moment = tuple[str | None, float, float]
 
 
 class Reason(enum.Enum):
@@ -41,6 +42,10 @@ class Reason(enum.Enum):
     STOP = "stop"
     CPU_LIMIT = "processor time"
     LEASE = "end of its lease"
+
+
+_WITHOUT_KILL = (Reason.STOP, Reason.LEASE)
+"""For these the supervisor has limits of its own, which do not blame the task."""
 
 
 class Interrupted(BaseException):
@@ -73,7 +78,10 @@ class AttemptLimits:
         self._request: _Request | None = None
         self._again_at = self._unmask_at = 0.0
         self._stopping = self._is_deferring = False
+        self.cpu_until = math.inf
+        """The processor time at which the attempt ends, although C code keeps SIGXCPU from its handler."""
         self._ended = False
+        self._odd: _Moment | None = None
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._acts: dict[int, Callable[[], None]] = {}
         self._handler: Callable[[int, FrameType | None], None] | None = None
@@ -184,9 +192,8 @@ class AttemptLimits:
         request = self._pending()
         if request is None:
             return
-        if request.reason not in (Reason.STOP, Reason.LEASE):
-            # from now on the supervisor kills an attempt that does not end. For a stop, and for the end of its lease,
-            # it has other limits, which do not blame the task
+        if request.reason not in _WITHOUT_KILL:
+            # from now on the supervisor kills an attempt that does not end
             self._slot.kill_at(request.at + self._hard)
         raise Interrupted(request.reason)
 
@@ -196,6 +203,7 @@ class AttemptLimits:
             try:
                 self._handle_queued_signal()
                 self._check_limits()
+                self._correct_kill_time()
             except Exception:  # without this thread, the supervisor would kill the worker for its silence
                 logger.exception("the check of the time limit failed: it is repeated")
 
@@ -219,8 +227,34 @@ class AttemptLimits:
                 self._send_own_signal()
         elif now >= self._deadline and not self._is_deferring:
             self._interrupt(armed, Reason.TIME_LIMIT)
+        elif time.process_time() >= self.cpu_until:
+            self._interrupt(armed, Reason.CPU_LIMIT)
         elif self._stopping:  # the stop came between two attempts
             self._interrupt(armed, Reason.STOP)
+
+    def _kill_time(self) -> float:
+        """Return when the supervisor should kill this process, by the state of the attempt."""
+        if self._armed is None or self._is_deferring:
+            return 0.0
+        request = self._pending()
+        late = request is not None and request.reason not in _WITHOUT_KILL
+        return (request.at if request is not None and late else self._deadline) + self._hard
+
+    def _correct_kill_time(self) -> None:
+        """Write the kill time for a main thread that cannot: C code may run for hours before it obeys a cancel.
+
+        The main thread may write another one at the same moment. So a difference must last for two ticks, and a wrong
+        correction lasts until the next ones.
+        """
+        moment = self._armed, self._kill_time(), self._slot.kill_time()
+        if moment[1] == moment[2]:
+            self._odd = None
+        elif moment != self._odd:
+            self._odd = moment
+        else:
+            self._slot.kill_at(moment[1])
+            if (self._armed, self._kill_time()) != moment[:2]:  # a new attempt has begun meanwhile
+                self._slot.kill_at(self._kill_time())
 
     def _end_before_others(self, armed: str, now: float) -> None:
         """Interrupt the attempt, since no heartbeat reaches PostgreSQL. End this process if the attempt goes on."""

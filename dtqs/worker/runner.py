@@ -1,6 +1,7 @@
 """Runs one attempt: validates the payload, runs the processor, and makes a settlement. The finisher writes it."""
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 class Limiter(Protocol):
     """Interrupts the attempt between `arm` and `disarm`: dtqs.worker.limits in a worker, a stand-in in tests."""
+
+    cpu_until: float
 
     def arm(self, task_id: str, limit_seconds: float) -> None: ...
     def disarm(self) -> None: ...
@@ -94,6 +97,7 @@ class Runner:
         self._kept, self._reached = [], None
         if kind.bounds:
             kind.bounds.begin()
+            self._limits.cpu_until = kind.bounds.cpu_until
         try:
             settlement = self._run_limited(task, kind, context, limit, light)
         except BaseException as error:  # an interrupt between two steps, or an exception whose __str__ failed
@@ -101,6 +105,7 @@ class Runner:
             cause = error if isinstance(error, Interrupted) else _ExceptionWithoutText(error)
             settlement = self._reached or self._settle(task, cause, context, limit)
         if kind.bounds:
+            self._limits.cpu_until = math.inf
             kind.bounds.end()
         if settlement.kind is not Kind.COMPLETED:
             _quietly(context.discard)

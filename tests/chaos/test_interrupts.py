@@ -61,10 +61,13 @@ def test_a_forged_cancel_does_not_interrupt_a_task(trial: Try) -> None:
     system.check()
 
 
-def test_code_that_swallows_interrupts_is_killed_when_it_is_cancelled(trial: Try, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task_type", ["stubborn", "locked"])
+def test_code_that_obeys_no_interrupt_is_killed_when_it_is_cancelled(
+    trial: Try, tmp_path: Path, task_type: str
+) -> None:
     system = trial(ONE, api=True)
     marker = tmp_path / "marker"
-    task_id = system.put_one({"marker": str(marker)}, task_type="stubborn", max_retries=5)
+    task_id = system.put_one({"marker": str(marker)}, task_type=task_type, max_retries=5)
     eventually(marker.exists, 10)
     cancel(system, task_id)
     assert system.outcome(task_id, 8) == "cancelled"

@@ -31,6 +31,7 @@ _PROCESSORS = (
     "bomb",
     "family",
     "stubborn",
+    "locked",
     "stubborn_once",
     "shape",
     "effect",

@@ -82,6 +82,15 @@ def stubborn(payload: StubbornPayload, context: Context) -> None:
             continue
 
 
+@processor("locked", payload=StubbornPayload, max_retries=0)
+def locked(payload: StubbornPayload, context: Context) -> None:
+    """Stay in C code that has released Python's lock, and starts again after a signal."""
+    mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    libc.pthread_mutex_lock(mutex)
+    Path(payload.marker).touch()
+    libc.pthread_mutex_lock(mutex)
+
+
 @processor("stubborn_once", payload=StubbornPayload, retry_on_timeout=False)
 def stubborn_once(payload: StubbornPayload, context: Context) -> None:
     """Swallow every interrupt, and want no retry after a time limit."""

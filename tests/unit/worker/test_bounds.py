@@ -1,6 +1,8 @@
 """The rlimits of an attempt: each names itself in the error, and none outlives its attempt."""
 
 import resource
+import signal
+import time
 from collections.abc import Callable
 
 import orjson
@@ -34,6 +36,15 @@ def spend_processor_time(context: Context) -> Json:
         sum(range(10000))
 
 
+def spend_processor_time_deaf(context: Context) -> Json:
+    """Keep SIGXCPU from its handler, as C code does that releases Python's lock."""
+    signal.signal(signal.SIGXCPU, lambda *_: None)
+    until = time.monotonic() + 30.0
+    while time.monotonic() < until:
+        sum(range(10000))
+    return "not interrupted"
+
+
 def write_much(context: Context) -> Json:
     return context.add_output("a", lambda file: file.write(b"x" * 5000), "text/plain")
 
@@ -55,6 +66,13 @@ def write_much(context: Context) -> Json:
             "attempt_cpu_seconds",
         ),
         (
+            spend_processor_time_deaf,
+            {"attempt_cpu_seconds": 1},
+            Kind.RETRY,
+            "the attempt was interrupted after its 1 s of processor time; for more time, set [processor:greedy] "
+            "attempt_cpu_seconds",
+        ),
+        (
             write_much,
             {"attempt_file_bytes": 4096},
             Kind.FAILED,
@@ -62,7 +80,7 @@ def write_much(context: Context) -> Json:
         ),
         (lambda context: "within", {"attempt_memory_bytes": 64 << 20}, Kind.COMPLETED, "within"),
     ],
-    ids=["memory", "processor time", "file", "within"],
+    ids=["memory", "processor time", "processor time without its signal", "file", "within"],
 )
 def test_an_attempt_beyond_its_bounds_ends_with_an_error_that_names_the_key(
     attempt: Attempt, run: Callable[[Context], Json], settings: dict[str, int], kind: Kind, message: str

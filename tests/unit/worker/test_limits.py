@@ -15,6 +15,7 @@ from dtqs.supervisor.spawn import _offer_stacks
 from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason, _Request
 from dtqs.worker.own_lease import OwnLease
 from dtqs.worker.process_state import _COMMON, ProcessState
+from tests.support.helpers import eventually
 
 TASK = "01929f3a-0000-7000-8000-000000000001"
 
@@ -217,3 +218,65 @@ def test_an_attempt_that_outlasts_its_lease_is_not_killed_as_one_that_outlasts_i
         assert board.read(0).kill_at == pytest.approx(began + hard_limit_seconds)
     finally:
         limits.disarm()
+
+
+@pytest.fixture
+def deaf() -> Iterator[tuple[AttemptLimits, Scoreboard]]:
+    """Return limits whose main thread takes no signal, like C code that lasts, and their scoreboard."""
+    before = signal.getsignal(signal.SIGUSR1)
+    board = Scoreboard(1)
+    limits = AttemptLimits(board.slot(0), 5.0)
+    limits.start()
+    yield limits, board
+    limits.stop()
+    limits._thread.join(5)
+    limits._armed = None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    signal.signal(signal.SIGUSR1, before)
+
+
+def deafen() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
+
+def test_a_cancel_has_the_attempt_killed_although_its_thread_obeys_no_signal(
+    deaf: tuple[AttemptLimits, Scoreboard],
+) -> None:
+    limits, board = deaf
+    limits.arm(TASK, 3600.0)
+    deafen()
+    asked_at = time.monotonic()
+    limits.cancel([TASK])
+    eventually(lambda: 0 < board.read(0).kill_at < asked_at + 20.0, 5)
+    assert board.read(0).kill_at >= asked_at + 5.0
+    # a report moves the time limit, and not the time to die
+    with pytest.raises(Interrupted), limits.interrupts_deferred():
+        pass
+    assert board.read(0).kill_at < asked_at + 20.0
+
+
+def test_a_time_to_die_is_never_that_of_the_attempt_before(deaf: tuple[AttemptLimits, Scoreboard]) -> None:
+    limits, board = deaf
+    limits.arm(TASK, 3600.0)
+    deafen()
+    limits.cancel([TASK])
+    eventually(lambda: board.read(0).kill_at < time.monotonic() + 20.0, 5)
+    limits.disarm()
+    board.slot(0).kill_at(1.0)  # the thread was about to write while the attempt ended
+    eventually(lambda: board.read(0).kill_at == 0.0, 5)
+    limits.arm(TASK.replace("1", "2"), 3600.0)
+    board.slot(0).kill_at(1.0)
+    eventually(lambda: board.read(0).kill_at > time.monotonic() + 3000.0, 5)
+
+
+def test_spent_processor_time_has_the_attempt_killed_although_its_thread_obeys_no_signal(
+    deaf: tuple[AttemptLimits, Scoreboard],
+) -> None:
+    limits, board = deaf
+    limits.cpu_until = time.process_time()
+    limits.arm(TASK, 3600.0)
+    deafen()
+    eventually(lambda: board.read(0).kill_at < time.monotonic() + 20.0, 5)
+    request = limits._pending()
+    assert request
+    assert request.reason is Reason.CPU_LIMIT
