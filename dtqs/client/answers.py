@@ -10,6 +10,7 @@ import orjson
 from dtqs.bare_httpx import httpx
 from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer
 from dtqs.client.values import Json, Submitted, Task
+from dtqs.retry_after import retry_after
 from dtqs.shown_url import shown_url
 
 BODY_BYTES_LIMIT = 1 << 20
@@ -26,7 +27,9 @@ def check(response: httpx.Response) -> None:
     problem = _body(response)
     message = problem_words(problem, f"{_place(response)} answered {response.status_code}")
     if response.status_code >= 500 or response.status_code == 429:
-        raise ApiUnavailable(message, os.EX_TEMPFAIL if response.status_code in (429, 503) else os.EX_UNAVAILABLE)
+        status = os.EX_TEMPFAIL if response.status_code in (429, 503) else os.EX_UNAVAILABLE
+        seconds = retry_after(response.headers.get("Retry-After", ""))
+        raise ApiUnavailable(message, status, retry_after_seconds=seconds)
     raise ApiRefusal(message, response.status_code, problem if isinstance(problem, dict) else None)
 
 

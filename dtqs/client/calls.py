@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http import HTTPStatus
@@ -14,10 +12,12 @@ import orjson
 
 from dtqs import __version__
 from dtqs.bare_httpx import httpx
+from dtqs.client.again import Again
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
-from dtqs.client.errors import ApiRefusal, ApiUnavailable, ForeignAnswer, WaitOver
+from dtqs.client.connections import open_http
+from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.client.submit_keys import submit_headers
-from dtqs.client.urls import checked_url, is_local, trust_for
+from dtqs.client.urls import checked_url, has_login
 from dtqs.client.values import StoredFile
 from dtqs.deadline import Deadline
 from dtqs.errors import ConfigError
@@ -37,8 +37,6 @@ PIECE_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 LEAST_SECONDS, GRACE_SECONDS = 0.1, 1.0
 """Time limit of a try at the end of a wait, and the time for an answer that the API gives at that end."""
-AGAIN_MIN_SECONDS, AGAIN_MAX_SECONDS = 0.1, 1.0
-"""The pause before the first retry, to which a random time is added, and the longest pause."""
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL, KEY = "DTQS_URL", "DTQS_API_KEY"
 """Environment variables."""
@@ -59,9 +57,14 @@ def open_calls(url: str | None, api_key: str | None, origin: str, retry_seconds:
     named = os.environ.get(URL)
     # Send the key from the environment only to the URL from the environment, not to another server.
     key = api_key or (os.environ.get(KEY) if url in (None, named) else None)
+    name, key_name = "the client's url" if url else URL, KEY if key == os.environ.get(KEY) else "the client's api_key"
+    checked = checked_url(url or named or DEFAULT_URL, name)
+    if key and has_login(checked):
+        reason = f"user and password of a URL would replace the key ({key_name}) in each request; remove one of them"
+        raise ConfigError([f"{name} = {shown_url(checked)!r}: {reason}"])
     return Calls(
-        checked_url(url or named or DEFAULT_URL, "the client's url" if url else URL),
-        checked_key(key, KEY if key == os.environ.get(KEY) else "the client's api_key") if key else None,
+        checked,
+        checked_key(key, key_name) if key else None,
         origin or ("the client's url" if url else URL if named else "the default"),
         retry_seconds,
     )
@@ -74,16 +77,9 @@ class Calls:
         self.url, self._shown = url, shown_url(url)
         self._origin, self._retry_seconds, self._keyless = origin, retry_seconds, not key
         headers = {"User-Agent": f"dtqs/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        self._client = httpx.Client(
-            base_url=url,
-            headers=headers,
-            timeout=_within(PIECE_SECONDS),
-            verify=trust_for(url),
-            # each wait and each stream of a thread holds one
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            # A proxy cannot reach this machine's loopback.
-            trust_env=not is_local(url),
-        )
+        # each wait and each stream of a thread holds a connection
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._client = open_http(url, headers=headers, timeout=_within(PIECE_SECONDS), limits=limits)
 
     def close(self) -> None:
         """Close the connections."""
@@ -161,10 +157,9 @@ class Calls:
                 ),
                 wait,
             )
-        except ForeignAnswer:
-            raise  # another try would get the same answer
-        except ApiUnavailable:
-            return read(self.submit(body, idempotency_key, wait))
+        except ApiUnavailable as error:
+            Again(self._retry_seconds).pause_after(error, wait)
+        return read(self.submit(body, idempotency_key, wait))
 
     def open_submit(self, body: object, idempotency_key: str, seconds: float) -> httpx.Response | dict[str, Any]:
         """Submit, and return the open stream of events, which the caller closes. An API that cannot follow: its JSON.
@@ -226,7 +221,10 @@ class Calls:
         )
         with closing(self._client.send(request, stream=True)) as response:
             request.extensions["timeout"]["read"] = PIECE_SECONDS
-            yield response
+            try:
+                yield response
+            except ApiRefusal as error:
+                raise self._with_hint(error) from error
 
     def retried(self, call: Callable[[], T], wait: Deadline | None = None) -> T:
         """Retry a call for some seconds while the API is unavailable.
@@ -234,20 +232,12 @@ class Calls:
         Raises ApiRefusal, ApiUnavailable, and WaitOver at the end of a wait, if that comes first.
         """
         # Without tenacity: its import of asyncio takes a fifth of the time of a command.
-        deadline, pause = Deadline(self._retry_seconds), AGAIN_MIN_SECONDS
+        again = Again(self._retry_seconds)
         while True:
             try:
                 return self._once(call, wait)
-            except ForeignAnswer:
-                raise
             except ApiUnavailable as error:
-                if wait is not None and wait.passed:
-                    raise WaitOver(str(error)) from error
-                if deadline.passed:
-                    raise
-            seconds = min(pause + random.random(), AGAIN_MAX_SECONDS)
-            time.sleep(seconds if wait is None else min(seconds, wait.remaining))
-            pause = min(2 * pause, AGAIN_MAX_SECONDS)
+                again.pause_after(error, wait)
 
     def _once(self, call: Callable[[], T], wait: Deadline | None = None) -> T:
         try:
@@ -261,9 +251,7 @@ class Calls:
                 f"the API at {self._shown} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
             ) from error
         except ApiRefusal as error:
-            if error.status == HTTPStatus.UNAUTHORIZED and self._keyless:
-                raise ApiRefusal(f"{error}\n  {self._no_key()}", error.status, error.problem) from error
-            raise
+            raise self._with_hint(error) from error
 
     def _reason(self, wait: Deadline | None) -> str:
         """Ask the API for the reason of a timeout: it waits for PostgreSQL longer than the client for the API."""
@@ -274,11 +262,15 @@ class Calls:
             return ""
         return "" if state == "connected" else ": PostgreSQL is away or does not respond"
 
-    def _no_key(self) -> str:
-        return (
+    def _with_hint(self, error: ApiRefusal) -> ApiRefusal:
+        """Return the refusal. The one of a request without a key says so."""
+        if error.status != HTTPStatus.UNAUTHORIZED or not self._keyless:
+            return error
+        hint = (
             f"no key was sent to {self._shown} ({self._origin}): {KEY} is not set in the environment; "
             "`. client.env` sets it for the shell only: export it"
         )
+        return ApiRefusal(f"{error}\n  {hint}", error.status, error.problem)
 
 
 def _text(body: object) -> bytes:

@@ -95,7 +95,7 @@ class Client:
 
         A repeated idempotency key returns the first task. Without a key every call creates a task.
         """
-        one = Submission(task_type, payload or {}, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
+        one = Submission(task_type, payload, priority, max_retries, timeout_seconds, delay_seconds, due_at, tags)
         if self._gathering is not None and idempotency_key is None:
             return Submitted.of(self._gathering.submit(one.as_json()))
         return Submitted.of(self._calls.submit(one.as_json(), submit_key(idempotency_key)))
@@ -107,7 +107,7 @@ class Client:
         """Submit a task from a task of asyncio, as `submit`. Raises ConfigError without `gather`."""
         if self._gathering is None:
             raise ConfigError(["submit_async: needs Client(gather=True)"])
-        body = Submission(task_type, payload or {}, **options).as_json()
+        body = Submission(task_type, payload, **options).as_json()
         return Submitted.of(await self._gathering.submit_async(body, idempotency_key))
 
     def submit_and_wait(
@@ -123,7 +123,7 @@ class Client:
 
         Raises WaitOver; an accepted task continues then.
         """
-        body, key = Submission(task_type, payload or {}, **options).as_json(), submit_key(idempotency_key)
+        body, key = Submission(task_type, payload, **options).as_json(), submit_key(idempotency_key)
         deadline = wait_limit(wait_seconds)
         prefer_seconds = int(max(0, min(PREFER_SECONDS, wait_seconds)))
         answer = self._calls.submit_and_wait(body, key, prefer_seconds, task_or_receipt, deadline)
@@ -148,7 +148,7 @@ class Client:
 
         The submit happens when the iteration begins. The first event is `accepted`, and its data is the receipt.
         """
-        body = Submission(task_type, payload or {}, **options).as_json()
+        body = Submission(task_type, payload, **options).as_json()
         call = OneRequest(self._calls, body, submit_key(idempotency_key))
         yield from call.events(wait_limit(wait_seconds), lost)
 

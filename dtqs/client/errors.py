@@ -11,11 +11,11 @@ _STATUSES = {401: os.EX_NOPERM, 403: os.EX_NOPERM, 429: os.EX_TEMPFAIL}
 
 
 class ApiUnavailable(TransientError):
-    """The API is unreachable or temporarily unable; a retry may help."""
+    """The API is unreachable or temporarily unable; a retry may help, after `retry_after_seconds`."""
 
-    def __init__(self, message: str, exit_status: int = os.EX_UNAVAILABLE) -> None:
+    def __init__(self, message: str, exit_status: int = os.EX_UNAVAILABLE, *, retry_after_seconds: float = 0.0) -> None:
         self.exit_status = exit_status
-        super().__init__(message)
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
 
 
 class ForeignAnswer(ApiUnavailable):

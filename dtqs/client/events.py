@@ -17,6 +17,8 @@ from dtqs.errors import RequestError
 RETRY_SECONDS = 1.0
 """Pause before a reconnect, unless the server sends `retry:`."""
 RETRY_MAX_SECONDS = 10.0
+ASKED_MAX_SECONDS = 60.0
+"""Longest pause that `Retry-After` of an answer may ask for."""
 MESSAGE_BYTES_LIMIT = 64 << 20
 """Most bytes of one event: an endless event must not fill the memory."""
 RETRY_DIGITS = 12
@@ -115,7 +117,7 @@ def follow(
     """
     retry_seconds, failures = RETRY_SECONDS, 0
     while True:
-        parser = Parser(last_event_id)
+        parser, asked = Parser(last_event_id), 0.0
         try:
             if (yield from _one_connection(opener, parser, deadline)):
                 return
@@ -124,10 +126,11 @@ def follow(
             raise  # another request would get the same answer
         except (httpx.RequestError, ApiUnavailable) as error:
             failed, reason = 1, str(error) or type(error).__name__
+            asked = min(ASKED_MAX_SECONDS, getattr(error, "retry_after_seconds", 0.0))
         failures = failed if parser.fed else failures + failed
         last_event_id = parser.last_event_id
         retry_seconds = parser.retry_seconds if parser.retry_seconds is not None else retry_seconds
-        pause = min(RETRY_MAX_SECONDS, retry_seconds * 2.0 ** min(failures, 10))
+        pause = max(asked, min(RETRY_MAX_SECONDS, retry_seconds * 2.0 ** min(failures, 10)))
         left = deadline.remaining - LAST_LOOK_SECONDS
         if left <= 0:
             raise WaitOver

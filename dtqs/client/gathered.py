@@ -41,7 +41,9 @@ class Gathered:
         """Return the answer. Raises its error."""
         # each thread raises an error of its own: they would share one traceback
         if isinstance(self.answer, ApiUnavailable):
-            raise ApiUnavailable(str(self.answer), self.answer.exit_status) from self.answer
+            raise ApiUnavailable(
+                str(self.answer), self.answer.exit_status, retry_after_seconds=self.answer.retry_after_seconds
+            ) from self.answer
         if isinstance(self.answer, ApiRefusal):
             raise ApiRefusal(str(self.answer), self.answer.status, self.answer.problem) from self.answer
         if isinstance(self.answer, BaseException):

@@ -6,6 +6,7 @@ from typing import Any
 
 from dtqs.client.calls import Calls
 from dtqs.client.errors import ApiUnavailable, ForeignAnswer, WaitOver
+from dtqs.client.events import ASKED_MAX_SECONDS
 from dtqs.client.values import LogRow, Task
 from dtqs.deadline import Deadline
 
@@ -18,6 +19,7 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
     """Yield the rows after a row's id; with `following`, also new rows until the outcome. Raises WaitOver."""
     ended = not following
     while True:
+        pause = FOLLOW_SECONDS
         try:
             ended = ended or calls.get(f"/tasks/{task_id}", Task.of, wait=deadline).ended
             for row in _new_rows(calls, task_id, after, deadline):
@@ -28,10 +30,10 @@ def log_rows(calls: Calls, task_id: str, after: int, following: bool, deadline: 
         except ApiUnavailable as error:
             if not following or isinstance(error, ForeignAnswer):
                 raise
-            # try again until the deadline
+            pause = max(pause, min(ASKED_MAX_SECONDS, error.retry_after_seconds))  # again until the deadline
         if deadline.passed:
             raise WaitOver
-        time.sleep(min(FOLLOW_SECONDS, deadline.remaining))
+        time.sleep(min(pause, deadline.remaining))
 
 
 def _new_rows(calls: Calls, task_id: str, after: int, deadline: Deadline) -> Iterator[LogRow]:

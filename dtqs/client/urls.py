@@ -1,9 +1,7 @@
-"""URLs of the API: which are valid, and which need certificates."""
+"""URLs of the API: which are valid, which name this machine, and which hold a login."""
 
 import ipaddress
-import ssl
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from dtqs.bare_httpx import httpx
 from dtqs.errors import ConfigError
@@ -19,13 +17,6 @@ def is_local(url: str) -> bool:
         return False
 
 
-def trust_for(url: str) -> ssl.SSLContext | bool:
-    """Return what `verify` of httpx gets for a URL. Plain HTTP needs no certificates, and to read them takes 90 ms."""
-    if urlsplit(url).scheme == "https" or (not is_local(url) and getproxies()):
-        return True
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it trusts nobody
-
-
 def checked_url(url: str, name: str) -> str:
     """Return a URL without its trailing slash. Raises ConfigError, which names the source of the URL."""
     try:
@@ -39,3 +30,9 @@ def checked_url(url: str, name: str) -> str:
     if not valid:
         raise ConfigError([f"{name} = {shown_url(url)!r}: allowed: http://HOST:PORT or https://HOST"])
     return url.rstrip("/")
+
+
+def has_login(url: str) -> bool:
+    """Return whether a valid URL has a user or a password."""
+    parts = httpx.URL(url)
+    return bool(parts.username or parts.password)

@@ -12,10 +12,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A task to submit. None selects the default of the task type; `due_at` has a time zone."""
+    """A task to submit. None selects the default of the task type, or no payload; `due_at` has a time zone."""
 
     task_type: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] | None = field(default_factory=dict)
     priority: int | None = None
     max_retries: int | None = None
     timeout_seconds: float | None = None
@@ -25,7 +25,7 @@ class Submission:
 
     def as_json(self) -> Json:
         """Return the body for the API, without unset fields."""
-        payload: Any = self.payload
+        payload: Any = {} if self.payload is None else self.payload
         if type(payload) is not dict and isinstance(payload, Mapping):
             payload = dict(payload)
         body: Json = {"task_type": self.task_type, "payload": payload}

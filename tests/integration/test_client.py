@@ -139,6 +139,20 @@ def test_a_submit_is_repeated_under_the_same_idempotency_key(server: Server, cli
     assert len({headers["idempotency-key"] for _, _, headers in server.seen}) == 1
 
 
+def test_a_payload_that_is_no_object_is_left_to_the_api(server: Server, client: Client) -> None:
+    server.answers = {"POST /submit": (422, {"title": "Invalid"})}
+    empty: Any = []
+    calls: list[Callable[[], object]] = [
+        lambda: client.submit("echo", empty),
+        lambda: client.submit_and_wait("echo", empty),
+        lambda: list(client.submit_stream("echo", empty)),
+    ]
+    for call in calls:
+        with pytest.raises(ApiRefusal):
+            call()
+    assert [body["payload"] for _, body, _ in server.seen] == [[]] * 3
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "schlüssel", "\udcff", "x" * 256])
 def test_an_idempotency_key_that_no_request_carries_is_refused_at_once(
     server: Server, client: Client, key: str

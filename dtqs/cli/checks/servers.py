@@ -13,7 +13,7 @@ from dtqs.broker.queue import QueueLook
 from dtqs.broker.topology import is_quorum
 from dtqs.cli.checks.check import FAILED, OK, WARNING, Check, skipped
 from dtqs.cli.endpoint import Endpoint
-from dtqs.client.urls import is_local, trust_for
+from dtqs.client.connections import open_http
 from dtqs.config import Config
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, ConfigError, FilesUnavailable
@@ -90,13 +90,9 @@ def api(endpoint: Endpoint) -> Iterator[Check]:
     """Check that the API is ready. A failure is a warning, since a node may run workers alone."""
     shown = shown_url(endpoint.url)
     try:
-        answer = httpx.get(
-            f"{endpoint.url}/readyz",
-            timeout=_API_SECONDS,
-            trust_env=not is_local(endpoint.url),
-            verify=trust_for(endpoint.url),
-        )
-    except httpx.HTTPError as error:
+        with open_http(endpoint.url, timeout=_API_SECONDS) as client:
+            answer = client.get("/readyz")
+    except (httpx.HTTPError, ConfigError) as error:
         found = f"{shown}: {error or type(error).__name__}"
         yield Check("API", WARNING, found, "if it should run here: dtqs api, or dtqs up")
         return

@@ -49,7 +49,7 @@ def test_a_sandbox_in_another_folder_is_started_by_naming_the_folder(
 def test_the_page_of_another_program_is_no_api(
     monkeypatch: pytest.MonkeyPatch, status: int, text: str, state: str, found: str
 ) -> None:
-    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(status, text=text))
+    monkeypatch.setattr(httpx.Client, "get", lambda *_, **__: httpx.Response(status, text=text))
     (check,) = servers.api(Endpoint("http://127.0.0.1:1", None, "DTQS_URL"))
     assert (check.state, check.found) == (state, f"http://127.0.0.1:1 {found}")
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dtqs.client import Client, Submission
+from dtqs.client.connections import trust_for
 from dtqs.client.errors import ApiUnavailable
-from dtqs.client.urls import trust_for
 from dtqs.errors import ConfigError
 from dtqs.shown_url import shown_host, shown_url
 
@@ -73,6 +73,7 @@ def test_a_key_that_no_request_can_carry_is_refused_and_not_repeated(monkeypatch
 
 def test_a_submission_contains_only_the_fields_that_were_given() -> None:
     assert Submission("echo").as_json() == {"task_type": "echo", "payload": {}}
+    assert Submission("echo", None).as_json() == {"task_type": "echo", "payload": {}}
     due = Submission("echo", {"a": 1}, priority=0, due_at=datetime(2026, 12, 24, 18, tzinfo=UTC), tags=("x",)).as_json()
     assert due == {
         "task_type": "echo",
@@ -87,16 +88,16 @@ def test_certificates_are_read_only_where_they_may_be_needed(monkeypatch: pytest
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    assert trust_for("https://dtqs.example") is True
+    assert trust_for("https://dtqs.example").cert_store_stats()["x509_ca"] > 0
     for url in ("http://dtqs.example:8080", "http://127.0.0.1:8080"):
         nobody = trust_for(url)
-        assert isinstance(nobody, ssl.SSLContext)
         assert nobody.verify_mode == ssl.CERT_REQUIRED
         assert nobody.check_hostname
         assert nobody.cert_store_stats()["x509_ca"] == 0
     monkeypatch.setenv("HTTP_PROXY", "https://proxy.example")
-    assert trust_for("http://dtqs.example:8080") is True
-    assert trust_for("http://localhost:8080") is not True, "no proxy reaches this machine's loopback"
+    assert trust_for("http://dtqs.example:8080").cert_store_stats()["x509_ca"] > 0
+    nobody = trust_for("http://localhost:8080")
+    assert nobody.cert_store_stats()["x509_ca"] == 0, "no proxy reaches this machine's loopback"
 
 
 def test_messages_show_no_password_of_the_url() -> None:

@@ -9,7 +9,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from dtqs.client import ApiUnavailable, Client, WaitOver, events
+from dtqs.client import ApiRefusal, ApiUnavailable, Client, WaitOver, calls, events
 from dtqs.client.client import AGAIN_SECONDS
 from dtqs.client.events import follow, wait_limit
 
@@ -95,3 +95,86 @@ def test_more_threads_than_httpx_has_connections_may_wait_at_the_same_time(liste
         for one in taken:
             one.close()
     assert len(taken) == 110
+
+
+def answer_of(status: int, retry_after: str = "", body: str = "{}") -> bytes:
+    asked = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+    return f"HTTP/1.1 {status} X\r\n{asked}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@contextmanager
+def answering(listener: socket.socket, *answers: tuple[float, bytes]) -> Iterator[list[float]]:
+    """Answer one connection after another, each after its seconds; an empty answer closes. Yield their times."""
+    times: list[float] = []
+
+    def serve() -> None:
+        for seconds, answer in answers:
+            with suppress(OSError), listener.accept()[0] as line:
+                times.append(time.monotonic())
+                line.recv(65536)
+                time.sleep(seconds)
+                line.sendall(answer)
+
+    thread = Thread(target=serve, daemon=True)
+    thread.start()
+    yield times
+    thread.join(30)
+
+
+RECEIPT = f'{{"task_id": "{TASK}", "status": "pending", "links": {{}}}}'
+
+
+@pytest.mark.parametrize("fault", [b"", answer_of(503)], ids=["no reply", "503"])
+def test_a_submit_is_repeated_after_a_slow_first_try(listener: socket.socket, fault: bytes) -> None:
+    with answering(listener, (0.6, fault), (0, answer_of(202, body=RECEIPT))), client_of(listener, 0.3) as client:
+        assert client.submit("echo").task_id == TASK
+
+
+def test_a_silent_api_has_had_its_time(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(calls, "PROBE_SECONDS", 0.1)
+    began = time.monotonic()
+    with client_of(listener, 0.3) as client, pytest.raises(ApiUnavailable, match="does not answer"):
+        client.submit("echo")
+    assert time.monotonic() - began < 1.0, "a second try would take as long again"
+
+
+CALLS: dict[str, Callable[[Client], object]] = {
+    "submit": lambda client: client.submit("echo"),
+    "submit_and_wait": lambda client: client.submit_and_wait("echo", wait_seconds=20),
+    "stream": lambda client: list(client.stream(TASK, wait_seconds=20)),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_comes_when_the_api_has_asked_for_it(listener: socket.socket, status: int, call: str) -> None:
+    with (
+        answering(listener, (0, answer_of(status, "3")), (0, answer_of(403))) as times,
+        client_of(listener, 4) as client,
+        pytest.raises(ApiRefusal),
+    ):
+        CALLS[call](client)
+    assert times[1] - times[0] >= 2.9, "the usual pause is a second at most"
+
+
+def test_a_retry_that_may_not_come_in_time_is_left_to_the_caller(listener: socket.socket) -> None:
+    with (
+        answering(listener, (0, answer_of(429, "90"))) as times,
+        client_of(listener, 4) as client,
+        pytest.raises(ApiUnavailable, match="; try again after 90 s") as found,
+    ):
+        client.submit("echo")
+    assert (found.value.retry_after_seconds, found.value.exit_status) == (90, 75)
+    assert len(times) == 1
+
+
+def test_a_stream_without_a_key_says_so(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DTQS_API_KEY", raising=False)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with (
+        answering(listener, (0, answer_of(401))),
+        Client(url) as client,
+        pytest.raises(ApiRefusal, match="no key was sent to"),
+    ):
+        client.wait(TASK)
