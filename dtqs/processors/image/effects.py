@@ -106,10 +106,10 @@ def _blurred_fill(picture: Image.Image, canvas: Size) -> Image.Image:
     size = max(1, round(canvas[0] * scale)), max(1, round(canvas[1] * scale))
     part = min(picture.width / size[0], picture.height / size[1])
     width, height = size[0] * part, size[1] * part
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    small = with_alpha(picture).resize(
-        size, Image.Resampling.BILINEAR, (left, top, left + width, top + height), reducing_gap=2.0
-    )
+    # rounding can make the part larger than the image, by less than a millionth of a pixel
+    left, top = max(0.0, (picture.width - width) / 2), max(0.0, (picture.height - height) / 2)
+    box = left, top, min(left + width, picture.width), min(top + height, picture.height)
+    small = with_alpha(picture).resize(size, Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     return small.filter(ImageFilter.GaussianBlur(2)).resize(canvas, Image.Resampling.BICUBIC)
 
 
