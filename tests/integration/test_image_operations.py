@@ -1,6 +1,7 @@
 """Every operation on an image, measured at its output: size, place and colour."""
 
 import io
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -274,6 +275,23 @@ def test_the_quality_is_lowered_until_the_file_fits(run: Run, format: str) -> No
     sizes = [output["size_bytes"] for output in result["outputs"]]
     assert sizes[0] == sizes[2] > 9000 >= sizes[1] > 6000
     assert difference(made[0], made[1]) < 12
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_jpeg_may_have_more_bytes_than_pixels(run: Run, subsampling: str) -> None:
+    noise = Image.frombytes("RGB", (700, 700), random.Random(1).randbytes(3 * 700 * 700))
+    asked = {"format": "jpeg", "subsampling": subsampling}
+    result, made = run(
+        saved(noise, "png"),
+        *(asked | {"quality": quality} for quality in (82, 94, 95, 100)),
+        asked | {"quality": 95, "max_bytes": 300_000},
+        asked | {"progressive": False},
+    )
+    sizes = [output["size_bytes"] for output in result["outputs"]]
+    assert sizes[:4] == sorted(sizes[:4])
+    assert sizes[3] > 700 * 700
+    assert 250_000 < sizes[4] <= 300_000
+    assert difference(made[3], noise) < difference(made[0], noise)
 
 
 def test_an_output_that_cannot_fit_fails_permanently(run: Run) -> None:

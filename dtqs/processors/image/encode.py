@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from dtqs.errors import PermanentError
-from dtqs.processors.image import webp
+from dtqs.processors.image import jpeg, webp
 from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage, stored
 from dtqs.processors.image.colour import flatten, has_transparency
 from dtqs.processors.image.composed import Composed
@@ -248,6 +248,8 @@ def _still_gif(animation: AnimatedImage, options: Options) -> bytes:
 
 def _buffered(first: Image.Image, format: str, options: Options, most: int = LONGEST_MILLISECONDS) -> io.BytesIO:
     """Write the frames. Equal ones become one, and if a GIF cannot hold the sum of their times, these are cut."""
+    if format == "jpeg":
+        return jpeg.save(first, options)
     buffer, timed = io.BytesIO(), "duration" in options
     times = {"duration": [min(each, most) for each in options["duration"]]} if timed else {}
     try:
