@@ -50,7 +50,7 @@ def run(world: World, hub: Hub, task_ids: list[str]) -> None:
     """End the tasks, and let the hub read the event before anything else happens."""
     world.run(task_ids)
     hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in task_ids])
-    hub._read_all(set())
+    hub._read_all()
 
 
 @pytest.mark.parametrize("headers", [WAIT, STREAM])
@@ -110,7 +110,7 @@ def test_a_burst_of_announced_outcomes_is_read_without_the_logs(
         hub.ready(one._watcher)
     monkeypatch.setattr(world.store.reads, "watch", lambda *_: pytest.fail("the logs were read"))
     hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in ids])
-    hub._read_all(set())
+    hub._read_all()
     assert not hub.watched
 
 
@@ -136,11 +136,11 @@ def test_an_outcome_that_its_event_carries_is_not_read(
         assert one
         assert one._watcher
         hub.ready(one._watcher)
-    hub._read_all(set())
+    hub._read_all()
     with monkeypatch.context() as patched:
         patched.setattr(hub, "_reads", None)
         hub.on_events([ended(world, task.task_id) for task in tasks])
-        hub._read_all(set())
+        hub._read_all()
     assert not hub.watched
     for one, task in zip(followed, tasks, strict=True):
         assert one
@@ -162,10 +162,10 @@ def test_an_outcome_without_room_is_read_later(world: World, hub: Hub, monkeypat
     hub.ready(first._watcher)
     hub.on_events([ended(world, task.task_id)])
     assert len(first._watcher.queue) == 1
-    hub._read_all(set())
+    hub._read_all()
     assert not full._watcher.queue
     hub.ready(full._watcher)
-    hub._read_all(set())
+    hub._read_all()
     assert [frame.event for frame in full._watcher.queue] == ["completed"]
     assert len(first._watcher.queue) == 1, "no second final event"
 

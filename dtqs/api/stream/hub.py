@@ -4,6 +4,7 @@ Only an outcome that an event carries is not read.
 """
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, KeysView
@@ -38,6 +39,9 @@ class Hub:
         self._most = max(1, int(most_connections * _PART_OF_CONNECTIONS))
         self._registry = Registry(Unsent(most_bytes))
         self._announced: set[str] = set()
+        """Tasks whose outcome an event has announced."""
+        self._known_ended: set[str] = set()
+        """Tasks that a reading found ended. Their log row may be pruned."""
         self._wake = Wake()
         self._greenlet: gevent.Greenlet | None = None
         self.closing = False
@@ -125,10 +129,12 @@ class Hub:
             self._wake.wait(max(0.0, reread_at - time.monotonic()))
             self._wake.clear()
             try:
-                self._read_all(set())
+                self._read_all(until=reread_at)
                 if time.monotonic() >= reread_at:
                     self._reread()
                     reread_at = time.monotonic() + self._reread_seconds
+                if self._registry.has_news:
+                    self._wake.set()
             except StoreUnavailable as error:
                 logger.warning("streams wait for the store", extra={"reason": str(error)})
                 self._pause()
@@ -140,10 +146,15 @@ class Hub:
         gevent.sleep(min(1.0, self._reread_seconds))
         self._wake.set()
 
-    def _read_all(self, known_ended: set[str]) -> None:
-        while self._registry.has_news:
-            read_news(self._reads, self._registry, self._announced, known_ended)
-        self._announced.clear()
+    def _read_all(self, until: float = math.inf) -> None:
+        """Read until no task has news. News may never end, so it also stops at a time, which the reread needs."""
+        while self._registry.has_news and time.monotonic() < until:
+            self._read_some()
+        self._announced &= self.watched
+        self._known_ended &= self.watched
+
+    def _read_some(self) -> None:
+        read_news(self._reads, self._registry, self._announced, self._known_ended)
 
     def _reread(self) -> None:
         """Check all watched tasks: an event may be lost, and a log row pruned."""
@@ -152,9 +163,10 @@ class Hub:
             part = [task_id for task_id in watched[start : start + TASKS_PER_TURN] if task_id in self.watched]
             found = self._reads.watched(part) if part else []
             ended = {one.task_id for one in found if one.status in OUTCOMES}
+            self._known_ended |= ended
             self._registry.note_news(ended)
             self._registry.note_news(one.task_id for one in found if self._is_newer(one.task_id, one.last_log_id))
-            self._read_all(ended)
+            self._read_some()
 
     def _is_newer(self, task_id: str, last_log_id: int) -> bool:
         return any(last_log_id > watcher.positions[task_id] for watcher in self._registry.watchers(task_id))

@@ -9,6 +9,7 @@ import pytest
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.watcher import Watcher
 from dtqs.api.tasks.records import record
+from dtqs.event import TaskEvent
 from dtqs.json_value import dumps, loads
 from dtqs.store.reads import TaskLogRow, Watched
 from dtqs.task import Status, TaskRecord
@@ -59,6 +60,47 @@ def test_a_record_that_cannot_be_read_ends_its_own_streams_only() -> None:
                 gevent.sleep(0.001)
         assert [frame.task_id for frame in good.queue] == [GOOD]
         assert not good.leaving
+    finally:
+        hub.stop()
+
+
+class BusyStore(Store):
+    """A slow store. During each read, another task gets an event."""
+
+    def __init__(self) -> None:
+        self.hub: Hub | None = None
+
+    def watch(self, positions: dict[str, int], _: int) -> list[TaskLogRow]:
+        gevent.sleep(0.002)
+        assert self.hub
+        self.hub.on_events([TaskEvent(BAD, "progress", 7)])
+        return []
+
+    def watched(self, task_ids: list[str]) -> list[Watched]:
+        return [Watched(task_id, Status.COMPLETED, 1, 7) for task_id in task_ids if task_id == GOOD]
+
+    def tasks(self, task_ids: list[str], owner: str | None = None) -> list[TaskRecord]:
+        return [ended(task_id) for task_id in task_ids]
+
+
+def test_a_lost_event_is_found_while_news_of_others_never_end() -> None:
+    store = BusyStore()
+    hub = store.hub = Hub(store, 0.05)  # type: ignore[arg-type]
+    hub.start()
+    try:
+        busy, lost = Watcher({BAD: 0}, "A"), Watcher({GOOD: 0}, "B")
+        for watcher in (busy, lost):
+            hub.add(watcher)
+            hub.ready(watcher)
+        hub.on_events([TaskEvent(BAD, "progress", 7), TaskEvent(BAD, "completed", 8)])
+        with gevent.Timeout(10):
+            while not lost.queue:
+                gevent.sleep(0.001)
+        assert [frame.task_id for frame in lost.queue] == [GOOD]
+        hub.remove(busy, [BAD])
+        with gevent.Timeout(10):
+            while hub._announced or hub._known_ended:
+                gevent.sleep(0.001)
     finally:
         hub.stop()
 
