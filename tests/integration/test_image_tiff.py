@@ -2,11 +2,16 @@
 
 import dataclasses
 import math
+import re
+import struct
+from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dtqs.errors import PermanentError
-from tests.support.fix_images import Run
+from tests.support.fix_images import Run, saved
 from tests.support.fix_tiff import Numbers, tiff
 
 PNG = {"format": "png"}
@@ -114,3 +119,63 @@ def test_the_limit_on_pixels_counts_pixels_and_not_bytes(run: Run) -> None:
     assert made.size == SIZE
     with pytest.raises(PermanentError, match="the image has 35 × 20 pixels; allowed are 699"):
         run(data, PNG, max_pixels=SIZE[0] * SIZE[1] - 1)
+
+
+def _photograph(*tags: tuple[int, int, Any], photometric: int | None = None, format: str = "RGB") -> bytes:
+    """Return a TIFF of one page with more tags: number, type and value."""
+    directory = ImageFileDirectory_v2()
+    for tag, kind, value in tags:
+        directory.tagtype[tag] = kind
+        directory[tag] = value
+    data = saved(Image.new(format, (16, 12), 100), "tiff", tiffinfo=directory)
+    if photometric is None:
+        return data
+    entry, changed = struct.pack("<HHI", 262, 3, 1), bytearray(data)
+    at = data.index(entry) + len(entry)
+    changed[at : at + 2] = struct.pack("<H", photometric)
+    return bytes(changed)
+
+
+REDUCED, HIDDEN, DNG = (254, 4, 1), (330, 4, (8, 8)), (50706, 1, b"\1\4\0\0")
+
+
+def _by(maker: str) -> tuple[int, int, str]:
+    return 271, 2, maker
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (_photograph(REDUCED, HIDDEN, DNG, _by("Google")), "a camera raw (DNG)"),
+        (_photograph(REDUCED, DNG), "a camera raw (DNG)"),
+        (_photograph(DNG, photometric=34892), "a camera raw (DNG)"),
+        (_photograph(DNG, photometric=32803, format="L"), "a camera raw (DNG)"),
+        (_photograph(REDUCED, HIDDEN, _by("NIKON CORPORATION")), "a Nikon raw (NEF)"),
+        (_photograph(REDUCED, HIDDEN, _by("SONY")), "a Sony raw (ARW)"),
+        (_photograph(REDUCED, HIDDEN, _by("SAMSUNG")), "a Samsung raw (SRW)"),
+        (_photograph(REDUCED, HIDDEN, _by("Hasselblad")), "a Hasselblad raw (3FR)"),
+        (_photograph(_by("PENTAX Corporation"), photometric=32803, format="L"), "a Pentax raw (PEF)"),
+        (_photograph(REDUCED, HIDDEN, _by("Mamiya")), "a camera raw"),
+    ],
+)
+def test_a_camera_raw_is_refused_by_name(run: Run, data: bytes, kind: str) -> None:
+    """The first page of a raw is a preview of 160 pixels, or the numbers of the sensor."""
+    refused = rf"the file is {re.escape(kind)}, not an image that can be read: allowed are JPEG"
+    for asked in ({"width": 1600}, {"page": 2}):
+        with pytest.raises(PermanentError, match=refused):
+            run(data, asked)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        (HIDDEN, _by("NIKON CORPORATION")),  # smaller copies of the whole image
+        (REDUCED, _by("NIKON CORPORATION")),
+        (REDUCED, HIDDEN),
+        (DNG, HIDDEN),
+        (),
+    ],
+)
+def test_a_tiff_with_its_whole_image_on_the_first_page_is_read(run: Run, tags: tuple[Any, ...]) -> None:
+    _, (made,) = run(_photograph(*tags), PNG)
+    assert made.size == (16, 12)

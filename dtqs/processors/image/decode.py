@@ -20,6 +20,7 @@ from dtqs.files.sniff import HEAD_BYTES, sniff
 from dtqs.one_line import one_line
 from dtqs.processors.image.geometry import Size
 from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, FORMAT_NAMES, open_source
+from dtqs.processors.image.tiff import CameraRaw
 
 BROKEN = (
     *(
@@ -50,9 +51,13 @@ def check_source(file: BinaryIO, max_bytes: int) -> tuple[str, int]:
         raise PermanentError(f"the file has {size} bytes; allowed are {max_bytes}")
     media_type = sniff(file.read(HEAD_BYTES))
     if media_type not in FORMAT_NAMES:
-        raise PermanentError(f"the file is {description(media_type)}, not an image that can be read: {ALLOWED}")
+        raise _refused(media_type)
     file.seek(0)
     return media_type, size
+
+
+def _refused(media_type: str) -> PermanentError:
+    return PermanentError(f"the file is {description(media_type)}, not an image that can be read: {ALLOWED}")
 
 
 @contextmanager
@@ -74,6 +79,8 @@ def opened(file: BinaryIO, media_type: str, max_pixels: int) -> Iterator[ImageFi
 def _header(file: BinaryIO, media_type: str) -> ImageFile:
     try:
         return open_source(file, media_type)
+    except CameraRaw as raw:
+        raise _refused(raw.media_type) from raw
     except (SyntaxError, EOFError, LookupError, RuntimeError, ValueError) as error:  # an invalid header
         reason = f": {_short(error)}" if str(error) else ""
         kind = f"{description(media_type)}, but is broken, or of an unsupported variant"

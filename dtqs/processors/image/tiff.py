@@ -1,4 +1,7 @@
-"""Opens a TIFF with Pillow if it reads it correctly; if not (wide numbers, planes, inks with alpha), by its numbers."""
+"""Opens a TIFF with Pillow if it reads it correctly; if not (wide numbers, planes, inks with alpha), by its numbers.
+
+Camera raws in the form of a TIFF are refused: their first page is a small preview.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,29 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL, _SAMPLES, _PLANES, _E
     *(256, 257, 258, 259, 262, 266, 277, 284, 338, 339, 34675),
 )
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+_SUBFILE, _MAKE, _SUB_DIRECTORIES, _DNG_VERSION = 254, 271, 330, 50706
+_REDUCED = 1
+_SENSOR = frozenset({32803, 34892})
+"""The kinds of pixels of a sensor: with a filter of colours, and linear."""
+_RAWS = {
+    "nikon": "image/x-nikon-nef",
+    "sony": "image/x-sony-arw",
+    "pentax": "image/x-pentax-pef",
+    "ricoh": "image/x-pentax-pef",
+    "samsung": "image/x-samsung-srw",
+    "hasselblad": "image/x-hasselblad-3fr",
+    "kodak": "image/x-kodak-dcr",
+    "epson": "image/x-epson-erf",
+}
+_ANY_RAW = "image/x-raw"
+
+
+class CameraRaw(Exception):
+    """The file is a camera raw, of this media type."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +75,14 @@ class Layout:
 class NumbersFile(TiffImageFile):
     """A TIFF. Each page is read by Pillow or by its numbers."""
 
+    def _open(self) -> None:
+        self._is_first = True
+        super()._open()
+
     def _setup(self) -> None:
+        if self._is_first and (raw := _raw(self.tag_v2)):
+            raise CameraRaw(raw)
+        self._is_first = False
         self._layout = _layout(self.tag_v2)
         if self._layout is None:
             super()._setup()
@@ -74,6 +107,18 @@ class NumbersFile(TiffImageFile):
         self._im, self._mode, self.tile = picture.im, picture.mode, []
         self.load_end()
         return Image.Image.load(self)
+
+
+def _raw(tags: ImageFileDirectory_v2) -> str | None:
+    """Return the media type of a camera raw: a first page with a sensor's pixels, or a preview of a hidden picture."""
+    is_dng = _DNG_VERSION in tags
+    kind = tags.get(_SUBFILE, 0)
+    reduced = isinstance(kind, int) and kind & _REDUCED
+    preview = reduced and (is_dng or (_SUB_DIRECTORIES in tags and _MAKE in tags))
+    if not preview and tags.get(_PHOTOMETRIC) not in _SENSOR:
+        return None
+    maker = str(tags.get(_MAKE, "")).lower()
+    return "image/x-adobe-dng" if is_dng else next((kind for name, kind in _RAWS.items() if name in maker), _ANY_RAW)
 
 
 def _layout(tags: ImageFileDirectory_v2) -> Layout | None:
