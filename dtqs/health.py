@@ -218,12 +218,18 @@ class Settings:
         return None
 
     def _of_file(self, section: str, key: str) -> str | None:
-        within, found = False, None
+        within, found, column, is_value = False, None, 0, False
         for line in self._read():
             text = line.strip()
-            if text.startswith("["):
+            if not text or text.startswith(("#", ";")):
+                continue
+            indent = len(line) - len(line.lstrip())
+            if is_value and indent > column:  # it goes on with the value above it; no service takes such a key
+                continue
+            column, is_value = indent, not text.startswith("[")
+            if not is_value:
                 within = text.partition("]")[0] == f"[{section}"
-            elif within and not text.startswith(("#", ";")):
+            elif within:
                 name, _, value = text.partition("=" if "=" in text.partition(":")[0] else ":")
                 if name.strip().lower() == key:
                     found = value.strip()

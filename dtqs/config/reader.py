@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty, safe, shown
+from dtqs.config.contradictions import contradictions, place_of_key
 from dtqs.config.files_section import FilesSection
 from dtqs.config.ini_lines import key_lines, shown_key, syntax_faults
+from dtqs.config.line_breaks import fault_of_lines
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.routing import SECTION as ROUTES
 from dtqs.config.routing import pool_problems, read_routes
@@ -83,7 +86,7 @@ class Config:
 
     def where(self, section: str, key: str) -> str:
         """Return the place of a value and its name: `conf/dtqs.ini line 12: [postgresql] dsn`."""
-        return _where(self.raw, section, key)
+        return place_of_key(self.raw, section, key)
 
     def processor(self, name: str, model: type[_Model]) -> _Model:
         """Read `[processor:NAME]` with the processor's own model. Raises ConfigError."""
@@ -113,44 +116,10 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     }
     read = {name: pool for name, pool in pools.items() if pool} or {"default": PoolSection()}
     routes = read_routes(raw.get(ROUTES, {}), problems)
-    problems += [] if problems else [*_contradictions(values, raw), *pool_problems(read, routes, raw)]
+    problems += [] if problems else [*contradictions(values, raw), *pool_problems(read, routes, raw)]
     if problems:
         raise ConfigError(problems)
     return Config(path=path, pools=read, routes=routes, raw=raw, **values)  # type: ignore[arg-type]
-
-
-def _contradictions(values: Mapping[str, Any], raw: Raw) -> list[str]:
-    """Return the problems that only several keys together show."""
-    problems = []
-    api, lease, rabbitmq = values["api"], values["lease"], values["rabbitmq"]
-
-    if not api.auth and api.host not in ("127.0.0.1", "::1", "localhost"):
-        problems.append(
-            f"{_where(raw, 'api', 'auth')}: off is allowed only on loopback, but host is {api.host}; "
-            "allowed: on, or host = 127.0.0.1"
-        )
-    short = _where(raw, "lease", "lease_seconds") + f": {lease.lease_seconds:g} is"
-    if lease.lease_seconds < rabbitmq.heartbeat_seconds:
-        problems.append(
-            f"{short} below [rabbitmq] heartbeat_seconds = {rabbitmq.heartbeat_seconds}; allowed: that or more"
-        )
-    if lease.lease_seconds < (least := 2 * lease.heartbeat_seconds):
-        problems.append(
-            f"{short} less than two heartbeats of {lease.heartbeat_seconds:g} s; allowed: {least:g} or more"
-        )
-    if lease.grace_seconds > lease.far_out_seconds:
-        # later rows count as far out, so nothing would start a pool for a task whose hint was lost
-        problems.append(
-            f"{_where(raw, 'lease', 'grace_seconds')}: {lease.grace_seconds:g} is above far_out_seconds = "
-            f"{lease.far_out_seconds:g}; allowed: that or less"
-        )
-    return problems
-
-
-def _where(raw: Raw, section: str, key: str) -> str:
-    entries = raw.get(section, {})
-    entry = entries.get(key) or entries.get(f"{key}_file")
-    return f"{entry.where if entry else 'default'}: [{section}] {key}"
 
 
 def _parse(path: Path, problems: list[str]) -> dict[str, dict[str, Entry]]:
@@ -234,14 +203,16 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
     values: dict[str, Any] = {}
     for key, entry in entries.items():
         target = key.removesuffix("_file")
-        if model_field := model.model_fields.get(key):
+        if fault := _fault_of_lines(section, model, key, entry):
+            problems.append(fault)
+        elif model_field := model.model_fields.get(key):
             empty = may_be_empty(model_field) and not entry.text
             values[key] = None if empty else _split(entry.text) if is_list(model_field) else entry.text
         elif target in model.model_fields and is_secret(model.model_fields[target]):
             if target in entries:
                 problems.append(f"{entry.where}: [{section}] {key}: {target} is set as well; allowed: one of the two")
             else:
-                values[target] = _secret(section, key, entry, problems)
+                values[target] = _secret(section, key, entry, model.model_fields[target], problems)
         else:
             known = list(model.model_fields)
             problems.append(f"{entry.where}: [{section}] {shown_key(key)}: no such key{_suggest(key, known)}")
@@ -250,6 +221,20 @@ def _read(section: str, model: type[_Model], entries: Mapping[str, Entry], probl
     except ValidationError as error:
         problems += [_fault(section, model, entries, fault) for fault in error.errors(include_url=False)]
         return None
+
+
+def _fault_of_lines(section: str, model: type[Section], key: str, entry: Entry) -> str | None:
+    field = model.model_fields.get(key)
+    why = field and fault_of_lines(entry.text, field, model.model_fields, _is_ours(section))
+    if not why:
+        return None
+    is_variable = entry.where.startswith("environment ")
+    said = "the value has several lines" if is_variable else "the indented line below it goes on with its value"
+    return f"{entry.where}: [{section}] {key}: {said}; {why}"
+
+
+def _is_ours(section: str) -> bool:
+    return not section.startswith("processor:")
 
 
 def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fault: ErrorDetails) -> str:
@@ -270,9 +255,12 @@ def _fault(section: str, model: type[Section], entries: Mapping[str, Entry], fau
     )
 
 
-def _secret(section: str, key: str, entry: Entry, problems: list[str]) -> object:
+def _secret(section: str, key: str, entry: Entry, field: FieldInfo, problems: list[str]) -> object:
     try:
-        return Path(entry.text).read_text(encoding="utf-8").strip()
+        text = Path(entry.text).read_text(encoding="utf-8").strip()
+        if not (why := fault_of_lines(text, field, (), _is_ours(section))):
+            return text
+        problems.append(f"{entry.where}: [{section}] {key}: the file has several lines; {why}")
     except (OSError, ValueError) as error:
         # a text that is no absolute path may be the secret itself
         value = f" = {entry.text!r}" if entry.text.startswith("/") else ""
@@ -280,7 +268,7 @@ def _secret(section: str, key: str, entry: Entry, problems: list[str]) -> object
         problems.append(
             f"{entry.where}: [{section}] {key}{value}: {why}; allowed: a readable file that holds the secret"
         )
-        return _UNREADABLE
+    return _UNREADABLE
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ _INI_HEAD = """\
 ; Commands take the first of: --config PATH, DTQS_CONFIG, ./var/dtqs.ini, /etc/dtqs/dtqs.ini.
 ; DTQS_SECTION_KEY in the environment overrides a key: DTQS_API_PORT=9000, DTQS_POOL_DEFAULT_WORKERS=4.
 ; A secret may stand in a file of its own: dsn_file = /run/secrets/dsn, url_file = ...
-; `dtqs config check` checks this file. A comment needs a line of its own.
+; `dtqs config check` checks this file. A comment needs a line of its own, and a key begins in the first column.
 """
 _REFERENCE_HEAD = """\
 # Configuration
@@ -59,8 +59,12 @@ A command takes the first of: `--config PATH`, the environment variable `DTQS_CO
 ## Environment variables
 
 `DTQS_SECTION_KEY` overrides a key of the file: `DTQS_API_PORT=9000`, `DTQS_LEASE_LEASE_SECONDS=60`,
-`DTQS_POOL_DEFAULT_WORKERS=4`, `DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000`. A `-` in a name becomes a `_`. In Kubernetes
-set `enableServiceLinks: false`: otherwise a Service named `dtqs-api` puts variables of the same form into every pod.
+`DTQS_POOL_DEFAULT_WORKERS=4`, `DTQS_PROCESSOR_IMAGE_MAX_PIXELS=20000000`. A `-` in a name becomes a `_`.
+For a name with a `-` or a `_`, the file needs the section, which may be empty: `[pool:big-ones]` makes
+`DTQS_POOL_BIG_ONES_WORKERS=9` a setting of that pool.
+
+In Kubernetes set `enableServiceLinks: false`: otherwise a Service named `dtqs-api` puts variables of the same form into
+every pod.
 
 ## Secrets in files
 
@@ -73,6 +77,10 @@ The services, `dtqs config check` and `dtqs doctor` check all values. They repor
 status 78 (the doctor with 1). Other commands check the sections that they need, and the settings of task types not at
 all. Each error names the file and line (or the variable), the key, the fault and the allowed values. An unknown
 section, key or `DTQS_` variable is an error, too. A comment needs a line of its own.
+
+An indented line goes on with the value above it. Lists may have several lines, with a comma before each further one. So
+may texts for which this page says so, and those of other packages' processors, unless a line begins as a key does. For
+all other values an indented line is an error, since it would hide a key.
 
 `dtqs health` is an exception, since a probe has exit status 0 or 1. It reads only `state_dir` of `[supervisor]` and the
 address of `[api]`. If it fails, its sentence names a file that it cannot read, or a wrong port.

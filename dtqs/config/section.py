@@ -34,6 +34,16 @@ class WithUnit:
     """Marks a size that may be written with a unit: 512M, 2GiB."""
 
 
+@dataclass(frozen=True, slots=True)
+class SeveralLines:
+    """Marks a text that may have several lines, such as JSON; in a file its further lines are indented.
+
+    Without `may_name_keys`, no line may begin as another key of the section does.
+    """
+
+    may_name_keys: bool = True
+
+
 def _bytes_of(value: object) -> object:
     """Return a size in bytes. Leave any other text to the check of the number."""
     found = (
@@ -53,6 +63,8 @@ def _looked_up(host: str) -> str:
         raise ValueError("an IPv6 address stands here without brackets, such as ::1")
     if ":" in host and not is_network(host.partition("%")[0]):
         raise ValueError("it is no address; the port is a key of its own")
+    if not host.isprintable() or " " in host:
+        raise ValueError("it has a space or an invisible character")
     if host and not is_host_name(host):
         raise ValueError(HOST_FAULT)
     return host

@@ -1,5 +1,6 @@
 """The sections of the configuration as frozen models; `dtqs.config.reader` fills them from file and environment."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,16 +8,19 @@ from pydantic import Field, SecretStr, field_validator
 
 from dtqs.config.broker_url import host_urls, tls
 from dtqs.config.files_section import FilesSection
-from dtqs.config.section import Host, Section, ShownAsUrl, is_network
+from dtqs.config.section import Host, Section, SeveralLines, ShownAsUrl, is_network
 from dtqs.config.trace_section import TraceSection
 from dtqs.host_name import HOST_FAULT, is_host_name
+from dtqs.url_host import check_host_and_port
 
 
 class PostgresqlSection(Section):
-    dsn: SecretStr = Field(
+    # libpq takes a connection string of several lines
+    dsn: Annotated[SecretStr, SeveralLines(may_name_keys=False)] = Field(
         SecretStr("postgresql://dtqs@127.0.0.1:5432/dtqs"),
         min_length=1,
-        description="libpq connection string or URL; dsn_file names a file that holds it",
+        description="libpq connection string or URL; continuation lines of a connection string are indented; dsn_file "
+        "names a file that holds it",
     )
     pool_size: int = Field(8, ge=1, le=200, description="most connections of one API process")
     connect_timeout_seconds: float = Field(5.0, ge=0.5, le=120, description="seconds to wait for a connection")
@@ -67,7 +71,9 @@ class ApiSection(Section):
     workers: int = Field(2, ge=1, le=128, description="gunicorn processes")
     auth: bool = Field(True, description="require API keys; off is allowed on loopback only")
     public_url: Annotated[str, ShownAsUrl] = Field(
-        "", description="URL under which clients reach the API, for links; empty: links are paths"
+        "",
+        description="URL under which clients reach the API, for links, such as https://tasks.example.org; empty: links "
+        "are paths",
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),
@@ -115,6 +121,17 @@ class ApiSection(Section):
         description="write a log line for each answered request, with its X-Request-ID; a submit then needs about "
         "twice the processor time of the API, since gunicorn itself reads and answers it",
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _makes_links(cls, url: str) -> str:
+        scheme, _, rest = url.partition(":")
+        if not url:
+            return url
+        if not re.fullmatch(r"https?://([^/\s?#@]*@)?[^/\s?#@]+(/[^\s?#]*)?", f"{scheme.lower()}:{rest}"):
+            raise ValueError("it is not http://HOST or https://HOST, with a port or a path behind it or not, nor empty")
+        check_host_and_port(url)
+        return f"{scheme.lower()}:{rest}"
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -149,6 +149,110 @@ def test_min_without_max_is_told_at_its_line(tmp_path: Path) -> None:
     assert "dtqs.ini line 2: [pool:a] max = '0': below min, which is 3; allowed: a whole number" in told
 
 
+SWALLOWED = [
+    "[rabbitmq]\nurl = amqp://a:b@127.0.0.1:5672/dtqs\n  heartbeat_seconds = 30",
+    "[files]\ndirectory = /srv/dtqs\n  max_upload_bytes = 100",
+    "[files]\nroots = /srv/a,\n  max_upload_bytes = 100",
+    "[api]\nhost = 127.0.0.1\n  workers = 4",
+    "[api]\nsecret = 0123456789012345678901234567890123456789\n  workers = 4",
+    "[postgresql]\ndsn = host=one user=dtqs\n  pool_size = 3",
+    "[log]\nfile = /var/log/dtqs.log\n  level = debug",
+    "[log]\nfile = /var/log/dtqs.log\n\n  [api]\n  workers = 4",
+    "[pool:default]\ntask_types = echo\n  workers = 4",
+]
+SWALLOWED_BY_PROCESSORS = [
+    ("email", EmailSettings, "host = mail.example.org\n  port = 465"),
+    ("email", EmailSettings, "hello_name = us.example.org\n  max_recipients = 3"),
+    ("email", EmailSettings, "username = u\npassword = p\n  security = tls"),
+    ("email", EmailSettings, "folder = /srv/mails\n  no_key = 3"),
+    ("sms", SmsSettings, "auth_token = abc\n  sender : 49123"),
+]
+
+
+@pytest.mark.parametrize("text", SWALLOWED)
+def test_an_indented_line_is_not_swallowed_into_the_value_above_it(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, f"; first\n{text}\n")
+    key = text.splitlines()[1].partition(" ")[0]
+    assert problem.startswith(f"{tmp_path}/dtqs.ini line 3: ")
+    assert f"] {key}: the indented line below it goes on with its value" in problem
+
+
+@pytest.mark.parametrize(("name", "model", "text"), SWALLOWED_BY_PROCESSORS)
+def test_an_indented_line_of_a_processor_is_not_swallowed(
+    tmp_path: Path, name: str, model: type[Section], text: str
+) -> None:
+    config = load(written(tmp_path, f"[processor:{name}]\n{text}\n"), {})
+    with pytest.raises(ConfigError, match="the indented line below it goes on with its value"):
+        config.processor(name, model)
+
+
+def test_two_lines_of_a_list_need_a_comma(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "[files]\nroots = /srv/a\n  /srv/b\n")
+    assert "[files] roots: " in problem
+    assert "allowed: a comma before each further line" in problem
+    text = "[files]\nroots = /srv/a,\n  ; the new disk\n  /srv/b\n  , /srv/c,\n"
+    assert load(written(tmp_path, text), {}).files.roots == tuple(map(Path, ("/srv/a", "/srv/b", "/srv/c")))
+
+
+def test_texts_for_several_lines_may_have_them(tmp_path: Path) -> None:
+    body = "<sms\n  sender='${sender}'\n  to='${to}'/>"
+    text = f"[postgresql]\ndsn = host=one\n  user=dtqs\n[processor:sms]\ncontent_type = text/xml\nbody = {body}\n"
+    config = load(written(tmp_path, text), {})
+    assert config.postgresql.dsn.get_secret_value() == "host=one\nuser=dtqs"
+    assert config.processor("sms", SmsSettings).body.splitlines()[1] == "sender='${sender}'"
+
+
+def test_a_line_break_in_a_variable_or_a_secrets_file_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("amqp://a:b@one/dtqs\namqp://a:c@one/dtqs\n")
+    (problem,) = problems(tmp_path, f"[rabbitmq]\nurl_file = {secret}\n")
+    assert problem.startswith(f"{tmp_path}/dtqs.ini line 2: [rabbitmq] url_file: the file has several lines")
+    (problem,) = problems(tmp_path, "", {"DTQS_RABBITMQ_URL": secret.read_text()})
+    assert problem.startswith("environment DTQS_RABBITMQ_URL: [rabbitmq] url: the value has several lines")
+    assert load(None, {"DTQS_API_PORT": "80\n", "DTQS_RABBITMQ_URL": "amqp://a:b@one/dtqs\n"}).api.port == 80
+
+
+@pytest.mark.parametrize("host", ["one two", "one\x7f", "one\u00a0two"])
+def test_a_host_has_no_space(tmp_path: Path, host: str) -> None:
+    (problem,) = problems(tmp_path, f"[api]\nhost = {host}\n")
+    assert "it has a space or an invisible character" in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[::1",
+        "tasks.example.org",
+        "ftp://tasks.example.org",
+        "https://",
+        "https://tasks.example.org ; our name",
+        "https://ada:pw@",
+        "https://tasks.example.org?a=1",
+        "https://tasks.example.org#a",
+        "https://tasks..example.org",
+        "https://tasks.example.org:0",
+    ],
+)
+def test_a_public_url_that_makes_no_links_is_refused(tmp_path: Path, url: str) -> None:
+    (problem,) = problems(tmp_path, f"[api]\npublic_url = {url}\n")
+    assert "] public_url = " in problem
+    assert "pw" not in problem
+
+
+@pytest.mark.parametrize(
+    ("written_", "url"),
+    [
+        ("HTTPS://tasks.example.org", "https://tasks.example.org"),
+        ("Http://[::1]:8080/Prefix/", "http://[::1]:8080/Prefix/"),
+        ("https://tasks.example.org:8443/a/b", "https://tasks.example.org:8443/a/b"),
+        ("", ""),
+    ],
+)
+def test_a_public_url_has_its_scheme_in_small_letters(tmp_path: Path, written_: str, url: str) -> None:
+    """The API compares it: only with https the session cookie is Secure."""
+    assert load(written(tmp_path, f"[api]\npublic_url = {written_}\n"), {}).api.public_url == url
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_numbers_are_finite(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, f"[files]\nretention_days = {text}\n")) == 1

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from dtqs import health
-from dtqs.health import check
+from dtqs.health import Settings, check
 from dtqs.pulse import PAUSED, Pulse, PulseMemory, judge, read_pulses
 
 SINCE = "last heartbeat 1.0 s ago"
@@ -141,6 +141,17 @@ def test_the_settings_come_from_the_environment_else_from_the_file(
     assert "port 2:" in check("api", False, str(file))[1]
     monkeypatch.setenv("DTQS_SUPERVISOR_STATE_DIR", "/nowhere/c")
     assert "/nowhere/c" in check("supervisor", False, str(file))[1]
+
+
+def test_an_indented_line_is_read_as_the_services_read_it(tmp_path: Path) -> None:
+    """It goes on with the value above it, unless the whole section is indented."""
+    file = tmp_path / "dtqs.ini"
+    file.write_text("[api]\nhost = 127.0.0.1\n\n  port = 2\n")
+    assert Settings(str(file), {}).get("api", "port", "8080") == "8080"
+    file.write_text("[log]\nlevel = info\n  [api]\n  port = 2\n")
+    assert Settings(str(file), {}).get("api", "port", "8080") == "8080"
+    file.write_text("[log]\n  level = info\n[api]\n  host = 127.0.0.1\n\n  # a comment\n  port = 2\n")
+    assert Settings(str(file), {}).get("api", "port", "8080") == "2"
 
 
 def test_a_file_that_cannot_be_read_and_a_wrong_value_are_named(

@@ -1,11 +1,11 @@
 """The keys of `[processor:email]`, and the rules between them."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from dtqs.config.section import Host
+from dtqs.config.section import Host, SeveralLines
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.email import addresses
 from dtqs.processors.email.signature import check_key
@@ -94,8 +94,9 @@ class EmailSettings(ProcessorSettings):
     folder: Path = Field(Path("/var/lib/dtqs/mails"), description="folder for the files of backend = folder")
     dkim_domain: str | None = Field(None, description="domain that signs e-mails (DKIM); left out: no signature")
     dkim_selector: str | None = Field(None, description="name of the key below _domainkey in that domain's DNS")
-    dkim_key: SecretStr | None = Field(
-        None, description="private RSA key in PEM; dkim_key_file names a file that holds it"
+    dkim_key: Annotated[SecretStr | None, SeveralLines()] = Field(
+        None,
+        description="private RSA key in PEM; continuation lines are indented; dkim_key_file names a file that holds it",
     )
 
     @field_validator("sender")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from dtqs.config.section import Host, ShownAsHost, ShownAsUrl, ShownMasked
+from dtqs.config.section import Host, SeveralLines, ShownAsHost, ShownAsUrl, ShownMasked
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.sms import template
 from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
@@ -68,7 +68,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-Text = Annotated[str, _optional(template.check), ShownMasked]
+Text = Annotated[str, _optional(template.check), ShownMasked, SeveralLines()]
 Url = Annotated[str, _optional(_web_url), ShownAsHost]
 
 
@@ -152,8 +152,10 @@ class SmsSettings(ProcessorSettings):
     # http
     method: Literal["POST", "PUT", "GET"] = Field("POST", description="http: method of the request")
     url: Url = Field("", description="http: the gateway's URL; may contain ${to} and others, see docs/sms.md")
-    headers: Annotated[str, AfterValidator(_headers), ShownMasked] = Field(
-        "", description='http: JSON object of headers, such as {"Authorization": "Bearer ${token}"}'
+    headers: Annotated[str, AfterValidator(_headers), ShownMasked, SeveralLines()] = Field(
+        "",
+        description='http: JSON object of headers, such as {"Authorization": "Bearer ${token}"}; continuation lines '
+        "are indented",
     )
     content_type: str = Field(
         "application/json",
@@ -162,7 +164,7 @@ class SmsSettings(ProcessorSettings):
     )
     body: Text = Field(
         '{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}',
-        description="http: the body; not used with GET",
+        description="http: the body; not used with GET; continuation lines are indented",
     )
     token: SecretStr | None = Field(
         None, min_length=1, description="http: value of ${token}; token_file names a file that holds it"

@@ -1,7 +1,10 @@
 """The keys of `[processor:video]`: limits of sources and outputs, the programs, and presets."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
+from dtqs.config.section import SeveralLines
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.video.command import ReadLimits
 from dtqs.processors.video.launch import Bounds
@@ -40,7 +43,7 @@ class VideoSettings(ProcessorSettings):
     ffprobe: str = Field(
         default="ffprobe", min_length=1, description="the program that describes videos, by name or path"
     )
-    presets: str = Field(
+    presets: Annotated[str, SeveralLines()] = Field(
         default="",
         description='further presets, as JSON: {"web-4k": {"format": "mp4", "short_side": 2160}}; '
         "continuation lines are indented",
