@@ -136,10 +136,11 @@ class Child:
         """Tell whether it was killed but does not end: it hangs in the kernel, and a longer wait does not help."""
         return now - self.killed_at > self._section.stop_seconds
 
-    def overdue(self, record: SlotRecord, now: float, awake_since: float) -> str | None:
+    def overdue(self, record: SlotRecord, now: float, awake_since: float, reached_since: float = _NEVER) -> str | None:
         """Return why it must be killed, or None.
 
-        No limit counts before `awake_since`: until then the machine, or this supervisor, was frozen.
+        No limit counts before `awake_since`: until then the machine, or this supervisor, was frozen. Since
+        `reached_since` another child of this node has reached PostgreSQL.
         """
         section = self._section
         if self.stage is Stage.KILLED:
@@ -148,6 +149,11 @@ class Child:
             return TIME_LIMIT
         if record.kill_at and now >= max(lease_kill_at(record), awake_since + _LEASE_GRACE_SECONDS):
             return LEASE_ENDED
+        # others have its leases now, or soon: it can write nothing, so its end loses nothing
+        if record.state is ChildState.READY and record.held_until > 0:
+            cut_off = now - max(record.held_until, awake_since, reached_since)
+            if cut_off > section.beat_timeout_seconds:
+                return LEASE_ENDED
         if record.state is ChildState.STARTING:
             late = now - max(self._boots_since, awake_since) > section.boot_timeout_seconds
             return f"not ready within {section.boot_timeout_seconds:g} s" if late else None

@@ -9,6 +9,7 @@ from dtqs.scoreboard import ChildState, SlotRecord
 from dtqs.supervisor.channels import ChildChannels
 from dtqs.supervisor.child import SILENT, Child, Stage
 from dtqs.supervisor.node import NodeLock
+from dtqs.supervisor.reach import Reach
 from dtqs.supervisor.roster import Roster
 from dtqs.supervisor.silence import keep_stacks
 from dtqs.supervisor.slot_state import SlotState
@@ -25,6 +26,7 @@ class Watch:
         self._section, self._roster, self._channels, self._lock = section, roster, channels, lock
         self._last_turn_at = float("inf")
         self._awake_since = float("-inf")
+        self._reach = Reach(section.beat_timeout_seconds / 2)
 
     def note_turn(self, now: float) -> None:
         """Note that a turn of the supervisor begins."""
@@ -34,8 +36,9 @@ class Watch:
 
     def check(self, now: float) -> None:
         """Act on the records of all children."""
-        for slot, child in self._roster.taken():
-            record = self._channels.read(slot, child)
+        records = [(slot, child, self._channels.read(slot, child)) for slot, child in self._roster.taken()]
+        self._reach.note([record.heartbeat for _, _, record in records], now)
+        for slot, child, record in records:
             _note_progress(slot, child, record, now)
             child.send_owed_term(record)
             self._kill_overdue(slot, child, record, now)
@@ -46,7 +49,7 @@ class Watch:
                 logger.warning("child did not end in time", extra=fields)
 
     def _kill_overdue(self, slot: SlotState, child: Child, record: SlotRecord, now: float) -> None:
-        cause = child.overdue(record, now, self._awake_since) or _grown_too_large(slot, child)
+        cause = child.overdue(record, now, self._awake_since, self._reach.since) or _grown_too_large(slot, child)
         if cause is None:
             child.note_sign_of_life()
             return

@@ -273,7 +273,7 @@ class Beat:
             task_id=running.task_id if running else None,
             task_type=running.task_type if running else None,
             busy_seconds=time.monotonic() - self._parts.hold.attempt_began if running else None,
-            memory_bytes=self._parts.wear.read_memory(),
+            memory_bytes=self._parts.wear.read(),
             completed=totals.completed,
             failed=totals.failed,
         )

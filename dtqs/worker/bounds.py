@@ -36,8 +36,9 @@ class AttemptBounds:
         return bounds if bounds._memory or bounds._cpu or bounds._file else None
 
     def begin(self) -> None:
-        if self._memory:
-            self._lower(resource.RLIMIT_AS, address_bytes() + self._memory)
+        # without a free descriptor the present use is not known, and a limit below it would fail the task
+        if self._memory and (used := address_bytes()):
+            self._lower(resource.RLIMIT_AS, used + self._memory)
         if self._cpu:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             # the kernel counts whole seconds

@@ -231,7 +231,7 @@ class Worker:
         """Return these and take nothing until a heartbeat succeeds: PostgreSQL may be out of reach only here."""
         self._link.give_up(deliveries)
         self._link.pause()
-        if self._beat.persist(lambda: self._drain.wait(_AFTER_FAULT_SECONDS)):
+        if self._beat.persist(lambda: self._drain.wait(_AFTER_FAULT_SECONDS) or bool(self._wear.reason)):
             self._prefetch = self._pace.prefetch
             self._link.consume(self._prefetch)
 

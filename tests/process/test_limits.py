@@ -1,4 +1,6 @@
-"""The limits of a pool's workers, on real servers: memory and number of tasks."""
+"""The limits of a pool's workers, on real servers: memory, open files and number of tasks."""
+
+from pathlib import Path
 
 from tests.support.fix_trial import Try
 from tests.support.helpers import eventually
@@ -39,3 +41,31 @@ def test_a_worker_that_has_grown_or_served_long_enough_is_replaced_and_one_that_
     assert system.spent() == {1: 92}, "a replacement spends no attempt"
     assert "restarting later" not in system.log("supervisor"), "it delays nothing"
     system.check()
+
+
+def test_a_worker_whose_task_has_used_up_its_open_files_is_replaced(trial: Try, tmp_path: Path) -> None:
+    system = trial({"pool:default": {"workers": 1}})
+    first = eventually(system.workers, 10)[0].pid
+    assert system.outcome(system.put_one({"marker": str(tmp_path / "leaked")}, task_type="leaks")) == "completed"
+    replaced(system, first, "worker is replaced reason=it has all 300 files open")
+    assert system.outcome(system.put_one()) == "completed"
+    assert system.spent() == {1: 2}
+
+
+def test_a_worker_that_cannot_connect_although_its_siblings_do_is_replaced_and_its_task_not_blamed(
+    trial: Try, tmp_path: Path
+) -> None:
+    system = trial({"pool:default": {"workers": 1}, "supervisor": {"beat_timeout_seconds": 5}})
+    marker = tmp_path / "leaked"
+    task_id = system.put_one({"marker": str(marker), "seconds": 60}, task_type="leaks")
+    first = system.running(task_id)
+    # only the worker's: the keeper shows that PostgreSQL is there
+    ended = system.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'dtqs: worker default/0'"
+    )
+    assert ended
+    assert system.outcome(task_id, 60) == "completed"
+    replaced(system, first.pid, "cause=its lease ended, since no heartbeat reached PostgreSQL")
+    assert system.attempts(task_id) == 1, "the first attempt is not spent"
+    assert system.outcome(system.put_one()) == "completed"

@@ -32,6 +32,7 @@ _PROCESSORS = (
     "family",
     "stubborn",
     "locked",
+    "leaks",
     "stubborn_once",
     "shape",
     "effect",

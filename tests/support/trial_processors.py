@@ -2,10 +2,12 @@
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -287,3 +289,22 @@ def ticks(payload: TicksPayload, context: Context) -> None:
         except BaseException:
             if payload.how == "obeys":
                 raise
+
+
+class LeaksPayload(Payload):
+    marker: str
+    seconds: float = 0.0
+
+
+@processor("leaks", payload=LeaksPayload)
+def leaks(payload: LeaksPayload, context: Context) -> None:
+    """Leave no free descriptor to the worker, and take time. The second run ends at once."""
+    place = Path(payload.marker)
+    if place.exists():
+        return
+    place.touch()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with suppress(OSError):
+        while True:
+            os.dup(0)
+    time.sleep(payload.seconds)
