@@ -113,7 +113,8 @@ def test_a_frame_of_an_avif_keeps_its_part_of_a_second(run: Run) -> None:
     assert int.from_bytes(data[clock : clock + 4], "big") == 1000
     data[clock : clock + 4] = (30).to_bytes(4, "big")
     result, (made,) = run(bytes(data), {"format": "png"})
-    assert (len(_delays(made)), sum(_delays(made))) == (30, pytest.approx(1000, abs=1))
+    assert len(_delays(made)) == 30
+    assert sum(_delays(made)) == pytest.approx(1000, abs=1)
     assert result["outputs"][0]["duration_seconds"] == pytest.approx(1, abs=0.002)
 
 
