@@ -84,11 +84,14 @@ class Backlog:
         ((count,),) = self._database.run_once("count_due", facts)
         return int(count)
 
-    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
-        """Let the relay publish tasks again after some seconds. Raises StoreUnavailable."""
-        self._database.run(
-            "put_off", {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
-        )
+    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float, waits: bool = True) -> list[str]:
+        """Let the relay publish tasks again after some seconds. Returns those of them that were in the backlog.
+
+        `waits` for rows that other sessions have locked; otherwise these are left out. Raises StoreUnavailable.
+        """
+        facts = {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
+        # no repetition inside: it would wait as long again, and the caller returns the hints
+        return [row[0] for row in self._database.run("put_off" if waits else "put_off_free", facts, Deadline(0))]
 
     def due(self, task_ids: Sequence[str]) -> list[Due]:
         """Return those tasks in the backlog that are due now, to publish after a give back. Raises StoreUnavailable."""

@@ -21,7 +21,9 @@ from dtqs.store import Store
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.workers import ProcessTotals, WorkerIdentity, WorkerReport
 from dtqs.uuid7 import uuid7
+from dtqs.worker.claims import Claims
 from dtqs.worker.descendants import kill_descendants
+from dtqs.worker.event_key import EventKey
 from dtqs.worker.finisher import UNSTORABLE, Finisher, refused
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import AttemptLimits
@@ -43,6 +45,7 @@ class BeatParts:
     hold: Hold
     limits: AttemptLimits
     finisher: Finisher
+    claims: Claims
     totals: ProcessTotals
     wear: Wear
     slot: Slot
@@ -59,7 +62,7 @@ class Beat:
         carries_outcomes: bool = True,
     ) -> None:
         """`carries_outcomes`: learn the key that signs outcomes in events."""
-        self._carries_outcomes, self._next_key_at = carries_outcomes, 0.0
+        self._key = EventKey(parts.store, parts.finisher.seal, carries_outcomes)
         self._parts, self._lease, self._moment, self._drains = parts, lease, moment_seconds, drains
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
@@ -147,6 +150,7 @@ class Beat:
                 self._beat_when_due,
                 self._check_schema,
                 self._repair_a_piece,
+                self._parts.claims.publish_left,
                 sink.flush,
             )
             for duty in duties:
@@ -220,7 +224,7 @@ class Beat:
         self._check_leases()
         parts.totals.tally.state("=broker|worker", parts.link.state)
         parts.store.workers.count(worker_id, "worker", parts.identity.node_name, parts.totals)
-        self._learn_key()
+        self._key.learn()
 
     def _check_schema(self) -> None:
         """Drain if the schema has become one for newer code. The next process in this slot reports that and ends."""
@@ -230,22 +234,6 @@ class Beat:
         if refused := self._parts.store.database.schema_refusal():
             logger.critical("the schema no longer fits this version of DTQS: draining", extra={"reason": refused})
             os.kill(os.getpid(), signal.SIGTERM)
-
-    def _learn_key(self) -> None:
-        """Learn the key that signs outcomes in events. Without it, events carry none and nothing else is missing."""
-        if not self._carries_outcomes or time.monotonic() < self._next_key_at:
-            return
-        self._next_key_at = time.monotonic() + _SCHEMA_SECONDS
-        try:
-            key = self._parts.store.workers.event_key(make=True)
-        except StoreUnavailable as error:
-            logger.warning("the key of the events cannot be read", extra={"reason": str(error)})
-            return
-        if key is None:
-            reason = "settings has a damaged event_key; delete this row, and a worker makes a new one"
-            logger.warning("the key of the events cannot be read", extra={"reason": reason})
-        else:
-            self._parts.finisher.seal.learn(key)
 
     def _check_cancel(self) -> None:
         if self._cancel_noted:

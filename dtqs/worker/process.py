@@ -27,9 +27,9 @@ from dtqs.store.driver.kept import KeptDatabase
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
 from dtqs.tracing import worker_traces
-from dtqs.uuid7 import uuid7
 from dtqs.worker.arrival import Waiting, arrive
 from dtqs.worker.beat import Beat, BeatParts
+from dtqs.worker.claims import Claims
 from dtqs.worker.detour import Detour
 from dtqs.worker.finisher import Finisher
 from dtqs.worker.hold import Hold
@@ -80,13 +80,14 @@ class Worker:
         self._finisher = Finisher(
             self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested
         )
+        self._claims = Claims(self._identity.worker_id, self._store, self._link, self._hold)
         reports = WorkerReporter(self._store, self._link, self._hold, self._limits)
         self._files = FileSpace(config.files, self._identity.worker_id)
         self._runner = Runner(catalog, self._files, reports, self._limits, config.retry, reports.permit)
         self._wear = Wear(seat.pool, pool)
         parts = BeatParts(
-            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._totals,
-            self._wear, seat.slot,
+            self._identity, self._store, self._link, self._hold, self._limits, self._finisher, self._claims,
+            self._totals, self._wear, seat.slot,
         )  # fmt: skip
         carries = config.rabbitmq.event_outcomes
         self._beat = Beat(parts, config.lease, pool.moment_seconds, lambda: self._drain.requested, routes, carries)
@@ -170,17 +171,18 @@ class Worker:
             self._link.give_up(deliveries)
         elif self._lease.is_ending(time.monotonic()):
             self._wait_for_heartbeat(deliveries)
-        elif not self._runner.knows(deliveries[0].hint.task_type):
-            self._put_off(deliveries)
         else:
-            self._work(deliveries)
+            self._beat.busy()
+            work = self._work if self._runner.knows(deliveries[0].hint.task_type) else self._put_off
+            work(deliveries)
+            self._be_idle()
 
     def _put_off(self, deliveries: Sequence[Delivery]) -> None:
         """Leave tasks of a type that does not run here to other workers."""
         self._link.serve()
         task_type, task_ids = deliveries[0].hint.task_type, ids_of(deliveries)
         try:
-            self._store.backlog.put_off(task_ids, task_type, self._detour.seconds(task_type, task_ids))
+            self._claims.put_off(task_ids, task_type, self._detour.seconds(task_type, task_ids))
         except StoreUnavailable:
             self._wait_for_heartbeat(deliveries)
         else:
@@ -188,31 +190,30 @@ class Worker:
 
     def _work(self, deliveries: Sequence[Delivery]) -> None:
         """Claim, ack, run, finish. The hints are acked only after the commit of their claim."""
-        self._beat.busy()
         first = deliveries[0].hint
         # a heavy task keeps the loop too: the I/O thread takes it back after 0.1 s, and many heavy tasks end before
         if len(deliveries) > 1 or len(first.task_ids) > _TINY:
             self._link.serve()
         self._claim_and_run(deliveries)
+
+    def _be_idle(self) -> None:
+        """Consume again if the beat thread has paused the consumer, or if another number of hints is right now."""
         paused = self._beat.idle()
         if not self._drain.requested and (paused or self._pace.prefetch != self._prefetch):
             self._prefetch = self._pace.prefetch
             self._link.consume(self._prefetch)
 
     def _claim_and_run(self, deliveries: Sequence[Delivery]) -> None:
-        lease_id, self._claim_began, task_ids = uuid7(), time.monotonic(), ids_of(deliveries)
-        self._hold.expect(lease_id)
+        self._claim_began, task_ids = time.monotonic(), ids_of(deliveries)
         self._seat.slot.claim(task_ids)
         try:
-            tasks, rows = self._store.leases.claim(self._identity.worker_id, lease_id, task_ids)
+            lease_id, tasks, rows = self._claims.claim(task_ids)
             if not tasks:
                 self._seat.slot.rest()
                 # a duplicate hint; or this worker is marked dead: then beat() ends it, and others get the hint
                 self._beat.beat()
         except StoreUnavailable as error:
-            # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back
             self._seat.slot.rest()
-            self._hold.forget(lease_id)
             logger.warning("claim failed", extra={"reason": str(error), **naming.of_ids(task_ids)})
             self._wait_for_heartbeat(deliveries)
             return
@@ -224,8 +225,6 @@ class Worker:
             if rows:
                 self._link.publish_events_now(rows)
             self._run_all(len(deliveries))
-        else:
-            self._hold.forget(lease_id)
 
     def _wait_for_heartbeat(self, deliveries: Sequence[Delivery]) -> None:
         """Return these and take nothing until a heartbeat succeeds: PostgreSQL may be out of reach only here."""

@@ -52,6 +52,25 @@ def test_claim_claim_both_lock_in_the_order_of_ids(world: World, held: OpenStore
     world.check()
 
 
+def test_claim_claim_one_that_waits_for_nothing_takes_the_free_tasks(world: World, held: OpenStore) -> None:
+    (a, b), first, second = world.submit(2), world.worker(), world.worker()
+    held.leases.claim(first, uuid7(), [a])
+    other = world.meet(lambda store: store.leases.claim(second, uuid7(), [b, a], waits=False))
+    assert [task.task_id for task in other.result()[0]] == [b]
+    held.commit()
+    assert (world.leased_to(a), world.leased_to(b)) == ([first], [second])
+    world.check()
+
+
+def test_claim_put_off_one_that_waits_for_nothing_changes_the_free_tasks(world: World, held: OpenStore) -> None:
+    (a, b), worker = world.submit(2), world.worker()
+    held.leases.claim(worker, uuid7(), [a])
+    other = world.meet(lambda store: store.backlog.put_off([a, b], "echo", 1.0, waits=False))
+    assert other.result() == [b]
+    held.commit()
+    world.check()
+
+
 # --- claim × reclaim
 
 
@@ -78,7 +97,8 @@ def test_claim_reclaim_a_claim_that_waits_for_the_mark_takes_nothing(world: Worl
 def test_claim_reclaim_a_worker_marked_dead_takes_nothing(world: World) -> None:
     (task,), worker = world.submit(), world.worker()
     world.store.leases.reclaim(worker, DIED)
-    assert world.store.leases.claim(worker, uuid7(), [task]) == ([], [])
+    for waits in (True, False):
+        assert world.store.leases.claim(worker, uuid7(), [task], waits) == ([], [])
     world.check()
 
 

@@ -10,7 +10,12 @@ _TOO_MUCH = "54"
 """The SQLSTATE class of a value that is too large for an index or nested too deep. psycopg raises it as an
 OperationalError, but the fault is the value's."""
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+_CANCELLED = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 _NO_SCHEMA = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+
+
+class StoreBlocked(StoreUnavailable):
+    """PostgreSQL cancelled a statement that waited too long, mostly for a row that another session has locked."""
 
 
 def ours(error: psycopg.Error) -> StoreUnavailable | StoreRefused | None:
@@ -21,7 +26,8 @@ def ours(error: psycopg.Error) -> StoreUnavailable | StoreRefused | None:
     if isinstance(error, _AWAY):
         if (error.sqlstate or "").startswith(_TOO_MUCH):
             return StoreRefused(f"PostgreSQL: {message or error}")
-        return StoreUnavailable(f"PostgreSQL: {str(error).strip() or type(error).__name__}")
+        kind = StoreBlocked if isinstance(error, _CANCELLED) else StoreUnavailable
+        return kind(f"PostgreSQL: {str(error).strip() or type(error).__name__}")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         advice = "run dtqs migrate as this role, which must own the database"
         return StoreUnavailable(f"PostgreSQL: {message}: {advice}")

@@ -19,14 +19,17 @@ _LIVED = r"\1 >= least(to_timestamp(%(since)s::float8), now() - interval '1 day'
 def statement(name: str) -> bytes:
     """Return the text of one statement, named like its file. `{utc COLUMN}` is the time as RFC 3339 text in UTC.
 
+    With the ending `_free` it skips locked rows of the backlog, where it would wait for them: see `{skip}` in the file.
     `{lived COLUMN}` bounds the time of log rows by the life of their tasks, which begins at the parameter `since`
     (`lived_since`). A plan covers the partitions of all days, and opening the others takes longer than the read.
     """
+    waiting = name.removesuffix("_free")
     text = re.sub(
         r"\{(settle|named|record|fits|matches|ceilings|wanted|submitted|accepted|completed|shown)\}",
         lambda match: _read(f"{match[1]}.part.sql").strip(),
-        _read(f"{name}.sql"),
+        _read(f"{waiting}.sql"),
     )
+    text = text.replace("{skip}", "" if name == waiting else " SKIP LOCKED")
     text = text.replace("{record_of_light}", _read("record.part.sql").strip().replace("{progress}", "NULL::json"))
     text = text.replace("{progress}", _read("progress.part.sql").strip())
     text = re.sub(r"\{utc ([a-z_.]+)\}", r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""", text)

@@ -1,6 +1,7 @@
 -- A worker that does not run a task's type, or a keeper that empties an old queue: the tasks get another hint later. It
 -- changes only tasks of that type, since the hint that named them may be forged. It waits for each row: the hint is
--- acked afterwards, so a row that it skipped because of another session's lock would lose its only hint. The relay's
+-- acked afterwards, so a row that it skipped because of another session's lock would lose its only hint. Only
+-- `put_off_free` leaves such rows out: its caller publishes their hints again. The relay's
 -- mark must not pass a row that waited long, so the time is the one after the locks. Without `published_at` the relay
 -- lets no row rest. A row that is not due yet is published when it is due: a claim knows it by that.
 WITH locked AS MATERIALIZED (
@@ -8,7 +9,7 @@ WITH locked AS MATERIALIZED (
     FROM backlog
     WHERE task_id = ANY (%(ids)s::text::uuid[]) AND task_type = %(task_type)s
     ORDER BY task_id
-    FOR UPDATE
+    FOR UPDATE{skip}
 )
 UPDATE backlog waiting
 SET
@@ -17,3 +18,4 @@ SET
         ELSE clock_timestamp() + %(seconds)s * interval '1 s' END,
     published_at = NULL
 WHERE waiting.task_id = ANY (ARRAY(SELECT task_id FROM locked))
+RETURNING waiting.task_id::text

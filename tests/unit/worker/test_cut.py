@@ -30,7 +30,17 @@ class Worker:
         self.finisher = Finisher("w", self.store, self.link, self.hold, self.totals, lambda: False)
         parts: list[Any] = [MagicMock() for _ in range(3)]
         self.beat = Beat(
-            BeatParts(parts[0], self.store, self.link, self.hold, parts[1], self.finisher, self.totals, *parts[1:]),
+            BeatParts(
+                parts[0],
+                self.store,
+                self.link,
+                self.hold,
+                parts[1],
+                self.finisher,
+                MagicMock(),
+                self.totals,
+                *parts[1:],
+            ),
             LeaseSection(),
             0.0,
             lambda: False,

@@ -15,7 +15,7 @@ from dtqs.settlement import Kind, Settlement
 from dtqs.store.leases import HeldLease
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import Claimed
-from dtqs.worker import beat as beats
+from dtqs.worker import event_key
 from dtqs.worker import finisher as finishers
 from dtqs.worker.beat import Beat, BeatParts
 from dtqs.worker.finisher import Finisher
@@ -215,6 +215,7 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
             hold,
             cast(Any, None),
             finisher,
+            cast(Any, None),
             ProcessTotals(),
             cast(Any, None),
             cast(Any, None),
@@ -231,7 +232,7 @@ def test_a_part_of_a_batch_that_meets_a_fault_keeps_its_outcomes(fault: Exceptio
 
 @pytest.mark.parametrize("carries", [True, False])
 def test_a_worker_reads_the_key_of_the_events_again_and_again(carries: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beats, "_SCHEMA_SECONDS", 0.0)
+    monkeypatch.setattr(event_key, "_AGAIN_SECONDS", 0.0)
     _, finisher, _ = held(Faulty())
     parts = Mock(finisher=finisher)
     one = Beat(parts, cast(Any, None), 0.0, lambda: False, carries_outcomes=carries)
@@ -239,7 +240,7 @@ def test_a_worker_reads_the_key_of_the_events_again_and_again(carries: bool, mon
     parts.store.workers.event_key.side_effect = keys
     rows = []
     for _ in keys:
-        one._learn_key()
+        one._key.learn()
         rows.append(finisher.seal.row(["{}"]) if finisher.seal.has_key else None)
     if carries:
         assert rows[:2] == [None, None]
