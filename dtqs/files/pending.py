@@ -16,6 +16,7 @@ from dtqs.whole_file import sync_folder
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OF_DISKS = _FULL | {errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
 
 
 class TooLarge(InputRefused):
@@ -157,11 +158,16 @@ def _hold(descriptor: int) -> bool:
 
 
 @contextmanager
-def disk_faults() -> Iterator[None]:
-    """Turn errors of the disk into FilesUnavailable: all are worth a retry, a full disk above all."""
+def disk_faults(foreign: bool = False) -> Iterator[None]:
+    """Turn errors of the disk into FilesUnavailable: all are worth a retry, a full disk above all.
+
+    `foreign`: an author's code runs inside. Its own errors, of a network or of a missing file, pass unchanged.
+    """
     try:
         yield
     except OSError as error:
+        if foreign and error.errno not in _OF_DISKS:
+            raise
         if error.errno in _FULL:
             raise FilesUnavailable(f"the disk that holds the files is full ({error.strerror})") from error
         raise FilesUnavailable(f"a file could not be written: {error.strerror or error}") from error

@@ -91,11 +91,16 @@ class FileSpace:
         return self._store.begin(self._max_upload_bytes)
 
     def add_output(self, name: str, write: Callable[[BinaryIO], object], media_type: str) -> OutputFile:
-        """Store the bytes that `write` writes, durably, under a new id. Raises FilesUnavailable on a full disk."""
+        """Store the bytes that `write` writes, durably, under a new id.
+
+        Raises FilesUnavailable if the disk is full or fails; other exceptions of `write` pass.
+        """
         pending = self._store.begin(None)
         try:
             with pending:
-                with disk_faults(), open(pending.temporary, "r+b") as file:
+                with disk_faults():
+                    file = open(pending.temporary, "r+b")  # noqa: SIM115 the next line closes it
+                with disk_faults(foreign=True), file:
                     write(file)
                 with disk_faults():
                     pending.remeasure()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dtqs.config import FilesSection
-from dtqs.errors import InputRefused, NotFound, TransientError
+from dtqs.errors import FilesUnavailable, InputRefused, NotFound, TransientError
 from dtqs.files import FileSpace, TooLarge
 from dtqs.uuid7 import uuid7
 
@@ -114,6 +114,35 @@ def test_an_output_whose_writer_fails_leaves_no_file(space: FileSpace, tmp_path:
     with pytest.raises(ZeroDivisionError):
         space.add_output("o", lambda file: 1 // 0, "text/plain")
     assert _files(tmp_path / "files") == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file", "/srv/mine"),
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+        TimeoutError("slow"),
+        PermissionError(errno.EACCES, "no"),
+        OSError("an error of a library"),
+    ],
+)
+def test_the_errors_of_an_authors_writer_pass_unchanged(space: FileSpace, tmp_path: Path, error: OSError) -> None:
+    def write(file: object) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        space.add_output("o", write, "text/plain")
+    assert raised.value is error
+    assert _files(tmp_path / "files") == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.EFBIG])
+def test_the_errors_of_the_disk_in_a_writer_are_retried(space: FileSpace, number: int) -> None:
+    def write(file: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(FilesUnavailable, match=os.strerror(number)):
+        space.add_output("o", write, "text/plain")
 
 
 def test_every_output_gets_a_file_of_its_own(space: FileSpace) -> None:
