@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import idna
 
+from dtqs.one_line import NOT_IN_NAMES
 from dtqs.url_host import port_of
 from dtqs.uuid7 import is_uuid
 
@@ -65,8 +66,9 @@ def parse(uri: str) -> SourceUri:
     scheme = scheme.lower()
     if not colon or scheme not in SCHEMES:
         raise ValueError(f"not a known source; allowed: {ALLOWED}")
-    if len(uri) > URI_CHARACTERS or not uri.isprintable():
-        raise ValueError(f"at most {URI_CHARACTERS} printable characters are allowed")
+    if len(uri) > URI_CHARACTERS:
+        raise ValueError(f"the URI has {len(uri)} characters; at most {URI_CHARACTERS} are allowed")
+    _refuse_hidden(uri)
     match scheme:
         case "upload":
             return SourceUri(scheme, _upload_id(rest))
@@ -93,7 +95,7 @@ def redacted(uri: str) -> str:
     path = _PATH_PARAMETER.sub(lambda found: _without_value(found[0]), place[:start])
     parameters = "&".join(map(_without_value, place[end:].split("&")))
     clean = f"{path}{place[start:end]}{parameters}{fragment and '#…'}"
-    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in clean[: REDACTED_CHARACTERS + 1])
+    text = NOT_IN_NAMES.sub("\ufffd", clean[: REDACTED_CHARACTERS + 1])
     return text if len(text) <= REDACTED_CHARACTERS else f"{text[:REDACTED_CHARACTERS]}…"
 
 
@@ -114,8 +116,7 @@ def upload_id(uri: str) -> str | None:
 
 def parse_url(text: str, base: Url | None = None) -> Url:
     """Parse an http: or https: URL; a redirect's may be relative to `base`. Raises ValueError."""
-    if not text.isprintable():
-        raise ValueError("allowed: a URL of printable characters")
+    _refuse_hidden(text)
     try:
         parts = urlsplit(urljoin(base.text, text) if base else text)
     except ValueError as error:
@@ -130,6 +131,13 @@ def parse_url(text: str, base: Url | None = None) -> Url:
         f"?{quote(parts.query, safe=_TARGET_SAFE)}" if parts.query else ""
     )
     return Url(parts.scheme, _host(parts.hostname or ""), port or DEFAULT_PORTS[parts.scheme], target)
+
+
+def _refuse_hidden(text: str) -> None:
+    if found := NOT_IN_NAMES.search(text):
+        raise ValueError(
+            f"the character U+{ord(found[0]):04X} is not allowed in a URI: it cannot be shown in a message"
+        )
 
 
 def _without_value(parameter: str) -> str:

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from dtqs.errors import ValueRefused
 from dtqs.event import LEVELS
 from dtqs.json_value import LOG_LIMIT
+from dtqs.one_line import NOT_IN_NAMES
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT
 from dtqs.turn import Turn
 
@@ -50,9 +51,10 @@ def level(value: object) -> str:
 
 def output_name(value: object) -> str:
     """Return a valid output name. Raises ValueRefused."""
-    if not (isinstance(value, str) and 0 < len(value) <= OUTPUT_NAME_LIMIT and value.isprintable()):
+    if not (isinstance(value, str) and 0 < len(value) <= OUTPUT_NAME_LIMIT and _is_plain(value)):
         raise ValueRefused(
-            f"add_output: name = {_excerpt(value)}; allowed is text of 1 to {OUTPUT_NAME_LIMIT} printable characters"
+            f"add_output: name = {_excerpt(value)}; "
+            f"allowed is text of 1 to {OUTPUT_NAME_LIMIT} characters without control characters"
         )
     return str(value)
 
@@ -75,9 +77,10 @@ def turns(values: Sequence[object]) -> list[Turn]:
     for value in values:
         if not isinstance(value, Turn):
             raise ValueRefused(f"take_all: {_excerpt(value)} is not a Turn")
-        if not (isinstance(value.key, str) and 0 < len(value.key) <= RATE_KEY_LIMIT and value.key.isprintable()):
+        if not (isinstance(value.key, str) and 0 < len(value.key) <= RATE_KEY_LIMIT and _is_plain(value.key)):
             raise ValueRefused(
-                f"take: key = {_excerpt(value.key)}; allowed is text of 1 to {RATE_KEY_LIMIT} printable characters"
+                f"take: key = {_excerpt(value.key)}; "
+                f"allowed is text of 1 to {RATE_KEY_LIMIT} characters without control characters"
             )
         if not (_is_number(value.per_second) and RATE_MIN <= value.per_second <= RATE_MAX):
             rate = _excerpt(value.per_second)
@@ -108,6 +111,10 @@ def processor_problems(processor: object) -> list[str]:
         if not isinstance(value := getattr(processor, name, None), bool):
             found.append(f"{name} = {_excerpt(value)}; allowed are True and False")
     return found
+
+
+def _is_plain(name: str) -> bool:
+    return NOT_IN_NAMES.search(name) is None
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote, unquote
 
+from dtqs.one_line import NOT_IN_NAMES
+
 NAME_LIMIT = 200
 DEFAULT_NAME = "file"
 INLINE = re.compile(r"image/(jpeg|png|gif|webp|avif|tiff|bmp)|video/[\w.+-]+|audio/[\w.+-]+|text/plain")
@@ -13,10 +15,9 @@ _PLAIN = re.compile(r"filename\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.I
 
 
 def safe_name(name: str | None) -> str:
-    """Return the last part of a name, printable and at most 200 characters."""
+    """Return the last part of a name, without control characters, and at most 200 characters of it."""
     last = re.split(r"[/\\]", name or "")[-1]
-    printable = "".join(c for c in last if c.isprintable()).strip(" .")
-    return printable.encode("utf-8", "ignore").decode()[:NAME_LIMIT] or DEFAULT_NAME
+    return NOT_IN_NAMES.sub("", last).strip(" .")[:NAME_LIMIT] or DEFAULT_NAME
 
 
 def name_of(disposition: str | None) -> str | None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from dtqs.errors import PermanentError
 from dtqs.files import sniff
 from dtqs.guessed_type import guessed_type
+from dtqs.one_line import NOT_IN_NAMES
 from dtqs.processors.base import Context
 from dtqs.processors.email.message import File
 from dtqs.processors.email.payload import FILENAME_CHARACTERS, Attachment
@@ -48,7 +49,7 @@ def _name_in(uri: str) -> str:
     name = unquote(parts.path).rpartition("/")[2]
     usable = (
         parts.scheme.lower() != "upload"
-        and name.isprintable()
+        and not NOT_IN_NAMES.search(name)
         and name.strip(". ")
         and "\\" not in name
         and len(name) <= FILENAME_CHARACTERS

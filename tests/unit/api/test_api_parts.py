@@ -100,7 +100,8 @@ def test_a_file_name_is_read_from_its_header(header: str | None, name: str | Non
         ("c:\\x\\y.png", "y.png"),
         ("", "file"),
         ("...", "file"),
-        ("a\0\r\nb\u202e", "ab"),
+        ("a\0\r\nb\u202e\ud800", "ab"),
+        ("/\u0645\u06cc\u200c\u0631\u0648\u0645.jpg", "\u0645\u06cc\u200c\u0631\u0648\u0645.jpg"),
         ("x" * 999, "x" * 200),
     ],
 )

@@ -1,5 +1,7 @@
 """The allowed forms of a source URI."""
 
+from urllib.parse import quote
+
 import pytest
 
 from dtqs.files.uri import SourceUri, parse, redacted, upload_id
@@ -68,6 +70,33 @@ def test_a_uri_is_split_into_its_parts(uri: str, expected: SourceUri) -> None:
 def test_text_that_is_no_source_is_refused_with_the_allowed_forms(uri: str) -> None:
     with pytest.raises(ValueError, match=r"allowed|cannot be read"):
         parse(uri)
+
+
+# "I go" in Persian with its joiner, a family, spaces of French and Japanese, and a mark of Hebrew
+NAMES = ["\u0645\u06cc\u200c\u0631\u0648\u0645", "👩\u200d👩\u200d👧", "prix\u00a0: 3", "写真\u3000二", "\u05d0\u200f!"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_with_joiners_and_any_space_are_allowed(name: str) -> None:
+    assert parse(f"s3://bucket/a/{name}.jpg") == SourceUri("s3", f"bucket/a/{name}.jpg")
+    assert parse(f"file:/srv/{name}") == SourceUri("file", f"/srv/{name}")
+    assert parse(f"https://h/{name}?{name}").rest == f"https://h/{quote(name, safe=':!')}?{quote(name, safe=':!')}"
+    assert redacted(f"s3://bucket/{name}.jpg") == f"s3://bucket/{name}.jpg"
+
+
+@pytest.mark.parametrize(
+    "character", ["\0", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\ud800"]
+)
+@pytest.mark.parametrize("uri", ["s3://bucket/a{}b", "file:/srv/{}", "https://h/{}", "https://{}/"])
+def test_a_character_that_cannot_be_shown_is_refused_by_its_number(uri: str, character: str) -> None:
+    with pytest.raises(ValueError, match=rf"the character U\+{ord(character):04X} is not allowed"):
+        parse(uri.format(character))
+    assert character not in redacted(uri.format(character))
+
+
+def test_a_long_uri_is_refused_with_its_length() -> None:
+    with pytest.raises(ValueError, match="the URI has 2049 characters; at most 2048 are allowed"):
+        parse("file:/" + "a" * 2043)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ def test_two_rates_of_one_limit_are_refused_with_a_message_and_take_no_turn(atte
     assert attempt.reports.turns == []
 
 
+def test_a_name_of_an_output_may_have_joiners_but_no_control_character(attempt: Attempt) -> None:
+    name = "\u0645\u06cc\u200c\u0631\u0648\u0645 👩\u200d👧\u00a0: 3"
+    assert attempt.context().add_output(name, lambda file: file.write(b"x"), "text/plain")["name"] == name
+    attempt.context().take(name, 1)
+    for refused in ("a\nb", "\u202ea", "\ud800", "", "x" * 256):
+        with pytest.raises(PermanentError, match="without control characters"):
+            attempt.context().add_output(refused, lambda file: file.write(b"x"), "text/plain")
+
+
 @pytest.mark.parametrize("form", ["upload:{}", "UPLOAD:{}", "Upload:{}"])
 def test_an_upload_is_opened_only_if_its_owner_is_the_tasks(attempt: Attempt, form: str) -> None:
     asked = []

@@ -19,11 +19,12 @@ from pydantic import ValidationError
 from dtqs.errors import InputRefused, PermanentError, Postponed
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address, parse
+from dtqs.processors.email.attachments import read_files
 from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.headers import address_field, disposition, header_field, text_field
 from dtqs.processors.email.message import Body, File, compose
-from dtqs.processors.email.payload import EmailPayload
+from dtqs.processors.email.payload import Attachment, EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
@@ -455,3 +456,12 @@ def test_an_unsubscribe_uri_too_long_for_a_line_is_refused() -> None:
         EmailPayload.model_validate(
             {"to": ["a@b.c"], "subject": "x", "text": "x", "list_unsubscribe": ["https://example.org/" + "x" * 950]}
         )
+
+
+def test_an_attachment_keeps_a_filename_with_joiners(attempt: Attempt, tmp_path: Path) -> None:
+    name = "\u0645\u06cc\u200c\u0631\u0648\u0645\u00a0👩\u200d👧.png"
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / name).write_bytes(b"x")
+    [file] = read_files([Attachment(source=f"file:{folder}/{name}")], attempt.context(), 100)
+    assert file.filename == name
