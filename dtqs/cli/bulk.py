@@ -1,14 +1,15 @@
 """Shared by `cancel` and `retry`: choose tasks by id, or by status, type and tag, and change each in turn."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
 import click
 
 from dtqs.amounts import plural
-from dtqs.cli.options import INTERRUPTED, exit_status, json_option
+from dtqs.cli.options import EX_REFUSED, INTERRUPTED, exit_status, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
 from dtqs.cli.unread import may_be_unread
@@ -106,21 +107,39 @@ def _each(
     """Change each task in turn, and return the exit status. A refused task sets the status; the rest goes on."""
     status, answers = 0, list[Any]()
     shown = sys.stderr.isatty() and not sys.stdout.isatty() and len(task_ids) > 1
-    with click.progressbar(task_ids, file=sys.stderr, hidden=not shown) as bar:
-        for task_id in bar:
-            try:
-                answer = ask(client, task_id)
-            except RequestError as error:
-                status = exit_status(error)
-                click.echo(f"{task_id}: {visible(str(error))}", err=True)
+    with _printed(answers if as_json else None), click.progressbar(task_ids, file=sys.stderr, hidden=not shown) as bar:
+        for answer in _answers(bar, client, ask):
+            if isinstance(answer, RequestError):
+                # a key that may not do this is graver than a task that has ended
+                status = status if status not in (0, EX_REFUSED) else exit_status(answer)
                 continue
             answers.append(answer)
             if not as_json:
                 _print(_line(verb, answer))
-    if as_json:
-        with may_be_unread():
-            print_json(answers)
     return status
+
+
+@contextmanager
+def _printed(answers: list[Any] | None) -> Iterator[None]:
+    """Print the answers as JSON at every kind of end, also after an outage or Ctrl-C: these tasks are changed."""
+    try:
+        yield
+    finally:
+        if answers is not None:
+            with may_be_unread():
+                print_json(answers)
+
+
+def _answers(
+    task_ids: Iterable[str], client: Client, ask: Callable[[Client, str], dict[str, Any]]
+) -> Iterator[dict[str, Any] | RequestError]:
+    """Change each task, and yield the answer. Report each refusal, and yield it too."""
+    for task_id in task_ids:
+        try:
+            yield ask(client, task_id)
+        except RequestError as error:
+            click.echo(f"{task_id}: {visible(str(error))}", err=True)
+            yield error
 
 
 def _print(line: str) -> None:

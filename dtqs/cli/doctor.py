@@ -18,6 +18,7 @@ from dtqs.cli.endpoint import find_endpoint
 from dtqs.cli.options import configuration, configuration_path, json_option
 from dtqs.cli.output import print_json, print_table
 from dtqs.cli.store import opened_store
+from dtqs.cli.terminated import unwound_by_sigterm
 from dtqs.config import Config, mixed_queues
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
@@ -129,7 +130,10 @@ def _servers(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
 def _audit(config: Config, as_json: bool) -> int:
     violations: list[Violation] = []
     count = checked = 0
-    with click.progressbar(length=BAR_STEPS, label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+    with (
+        unwound_by_sigterm(),
+        click.progressbar(length=BAR_STEPS, label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
+    ):
         for part in _audit_parts(config):
             count, checked = count + part.count, checked + part.tasks
             violations += part.listed[: SHOWN_LIMIT - len(violations)]

@@ -8,6 +8,7 @@ import click
 
 from dtqs.cli.endpoint import Endpoint, find_endpoint
 from dtqs.cli.options import Seconds, configuration_path
+from dtqs.cli.terminated import unwound_by_sigterm
 from dtqs.client import Client
 from dtqs.client.client import WAIT_SECONDS
 from dtqs.errors import NotFound
@@ -42,5 +43,5 @@ def refuse_unknown_type(client: Client, task_type: str | None) -> None:
 def opened_api() -> Iterator[Api]:
     """Open a client of the configured API for the length of a command."""
     endpoint = find_endpoint(configuration_path())
-    with Client(endpoint.url, endpoint.key, origin=endpoint.origin) as client:
+    with unwound_by_sigterm(), Client(endpoint.url, endpoint.key, origin=endpoint.origin) as client:
         yield Api(client, endpoint)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from dtqs.client.answers import task_or_receipt
+from dtqs.client.arrays import submit_arrays
 from dtqs.client.calls import open_calls
 from dtqs.client.errors import ApiRefusal, TaskNotCompleted
 from dtqs.client.events import follow, wait_limit
 from dtqs.client.following import OneRequest, event_of
 from dtqs.client.ids import file_id_of, task_id_of
 from dtqs.client.log_rows import log_rows
-from dtqs.client.submit_keys import part_key, submit_key
+from dtqs.client.submit_keys import submit_key
 from dtqs.client.transfers import Source, keep, open_source
 from dtqs.client.values import Event, LogRow, Page, StoredFile, Submission, Submitted, Task
 from dtqs.deadline import Deadline
@@ -22,8 +23,6 @@ from dtqs.task import OUTCOMES, Status
 
 AGAIN_SECONDS = 4.0
 WAIT_SECONDS = 3600.0
-ARRAY_LIMIT = 1000
-"""Most tasks of one request."""
 STREAM_LIMIT = 100
 """Most tasks of one stream."""
 PAGE_LIMIT = 200
@@ -157,14 +156,12 @@ class Client:
     ) -> list[Submitted]:
         """Submit tasks, as values or as JSON for the API, and return them in the same order.
 
-        Each array of up to 1000 tasks is stored completely or not at all.
+        Each array of up to 1000 tasks is stored completely or not at all. One with too many bytes for the API goes in
+        parts.
         """
         bodies = [task.as_json() if isinstance(task, Submission) else dict(task) for task in tasks]
         key = submit_key(idempotency_key)
-        answers: list[Any] = []
-        for start in range(0, len(bodies), ARRAY_LIMIT):
-            answers += self._calls.submit(bodies[start : start + ARRAY_LIMIT], part_key(key, start))
-        return [Submitted.of(answer) for answer in answers]
+        return [Submitted.of(answer) for answer in submit_arrays(self._calls.submit_text, bodies, key)]
 
     def task_types(self) -> list[str]:
         """Return the names of the task types that the API accepts."""

@@ -11,10 +11,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from dtqs.client.alone import Alone
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.client.gathered import Gathered, LoopWaits, RoomWaits, is_about_all, link, resolve, split
 from dtqs.client.values import Json
@@ -26,8 +26,6 @@ GROUP_TASKS, GROUP_BYTES = 1000, 1 << 20
 """Most tasks of an array, and most bytes of their JSON."""
 WAITING_TASKS, WAITING_BYTES = 10_000, 64 << 20
 """Above either, a submit waits for room."""
-ALONE_THREADS = 16
-"""Threads for submits of asyncio with a key of their own. The loop's own threads are for others."""
 CHAIN_SECONDS = 0.005
 """A group waits at most this long for threads that have just been answered."""
 LIMIT_SECONDS = 366 * 86400.0
@@ -53,7 +51,7 @@ class Gathering:
         self._closed = False
         self._loops: dict[asyncio.AbstractEventLoop, LoopWaits] = {}
         self._roomless = RoomWaits()
-        self._alone: ThreadPoolExecutor | None = None
+        self._alone: Alone | None = None
         self._threads: list[threading.Thread] = []
         self._process_id = 0
         """The process of the threads."""
@@ -104,8 +102,8 @@ class Gathering:
             if self._closed:
                 raise RuntimeError("the client is closed; make a new one")
             if self._alone is None:
-                self._alone, self._process_id = ThreadPoolExecutor(ALONE_THREADS, "dtqs submit"), os.getpid()
-        sent = asyncio.get_running_loop().run_in_executor(self._alone, self._post, text, idempotency_key)
+                self._alone, self._process_id = Alone(self._post, self._late), os.getpid()
+            sent = self._alone.send(text, idempotency_key, until)
         try:
             receipt: Json = await asyncio.wait_for(sent, max(0.0, until - time.monotonic()))
         except TimeoutError:
@@ -137,7 +135,7 @@ class Gathering:
             return waits
 
     def close(self) -> None:
-        """Send the waiting submits, then end. Safe to call twice."""
+        """Send the waiting submits, then end, within the limit of one submit. Safe to call twice."""
         if self._is_copied:
             return
         with self._changed:
@@ -146,9 +144,9 @@ class Gathering:
             self._room.notify_all()
             self._roomless.wake()
             alone = self._alone
-        if alone is not None:
-            alone.shutdown()
         until = time.monotonic() + self._limit_seconds
+        if alone is not None:
+            alone.close(until)
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 

@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -156,3 +159,81 @@ def test_the_exit_status_tells_the_outcome_even_if_nobody_reads_the_output(
             check=False,
         )
     assert (ended.returncode, ended.stderr) == (code, "")
+
+
+def test_an_outage_in_the_middle_of_many_changes_leaves_the_answers_of_the_others(server: Server) -> None:
+    server.answers = {f"POST /tasks/{each}/cancel": (200, TASK | {"task_id": each}) for each in "ab"}
+    server.answers["POST /tasks/c/cancel"] = (302, {})
+    ended = dtqs(server, "cancel", "a", "b", "c", "d", "--json")
+    assert ended.exit_code == os.EX_UNAVAILABLE
+    assert [task["task_id"] for task in json.loads(ended.stdout)] == ["a", "b"]
+    assert "answered 302" in ended.stderr
+
+
+@pytest.mark.parametrize("order", ["fc", "cf"])
+def test_a_forbidden_change_sets_the_status_whatever_else_is_refused(server: Server, order: str) -> None:
+    server.answers = {
+        "POST /tasks/c/cancel": (409, {"title": "Conflict"}),
+        "POST /tasks/f/cancel": (403, {"title": "Forbidden"}),
+    }
+    assert dtqs(server, "cancel", *order).exit_code == os.EX_NOPERM
+
+
+def started(server: Server, *words: str, stderr: int, stdout: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+    places = {"DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "dtqs", *words]
+    return subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True, env={**os.environ, **places})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_in_the_middle_of_many_changes_leaves_the_answers_too(server: Server, number: signal.Signals) -> None:
+    held, end = threading.Event(), threading.Event()
+
+    def hold(_: object) -> Answer:
+        held.set()
+        end.wait(30)
+        return 200, TASK
+
+    server.answers = {"POST /tasks/a/cancel": (200, TASK | {"task_id": "a"}), "POST /tasks/b/cancel": hold}
+    with started(server, "cancel", "a", "b", "--json", stderr=subprocess.DEVNULL) as running:
+        try:
+            assert held.wait(30)
+            running.send_signal(number)
+            output, _ = running.communicate(timeout=30)
+        finally:
+            end.set()
+    assert running.returncode == 128 + number
+    assert [task["task_id"] for task in json.loads(output)] == ["a"]
+
+
+@pytest.mark.parametrize("words", [["submit", "echo", "--wait"], ["submit", "echo", "x=@/proc/self/environ"]])
+def test_sigterm_shows_the_cursor_of_the_terminal_again(server: Server, tmp_path: Path, words: list[str]) -> None:
+    end = threading.Event()
+
+    def hold(_: object) -> Answer:
+        end.wait(30)
+        return 200, {}
+
+    def events(_: object) -> Answer:
+        return 200, b"event: accepted\ndata: %s\n\n" % json.dumps({"task_id": "t", "links": {}}).encode()
+
+    server.answers = {"POST /submit": events, "GET /sse": hold, "POST /files": hold}
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    words = [word.replace("/proc/self/environ", str(tmp_path / "file")) for word in words]
+    ours, theirs = os.openpty()
+    shown = b""
+    try:
+        with started(server, *words, stderr=theirs, stdout=subprocess.DEVNULL) as running:
+            while b"\x1b[?25l" not in shown:
+                shown += os.read(ours, 4096)
+            running.terminate()
+            assert running.wait(30) == 128 + signal.SIGTERM
+        os.set_blocking(ours, False)
+        with suppress(BlockingIOError):
+            while True:
+                shown += os.read(ours, 4096)
+    finally:
+        end.set()
+        os.close(ours)
+        os.close(theirs)
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")

@@ -285,3 +285,46 @@ def test_a_group_does_not_wait_longer_for_threads_that_are_never_woken() -> None
     assert one.submit({"n": 1}) == {"n": 1}
     assert time.monotonic() - began < LIMIT_SECONDS / 2
     one.close()
+
+
+def test_the_end_waits_no_longer_than_the_limit_for_submits_with_a_key_of_their_own() -> None:
+    """Such an end may happen in the loop itself, where nothing could interrupt it."""
+    begun = list[Any]()
+
+    def post(text: bytes, _: str) -> Any:
+        begun.append(json.loads(text))
+        threading.Event().wait(1.0)
+        return begun[-1]
+
+    one = Gathering(post, 0.5)
+
+    async def run() -> list[Any]:
+        calls = [asyncio.ensure_future(one.submit_async({"n": n}, f"k{n}")) for n in range(100)]
+        while len(begun) < 16:
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        one.close()
+        assert time.monotonic() - began < 0.9, "100 submits of 1 s in 16 threads take 7 s"
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+
+    found = asyncio.run(run())
+    assert {str(error) for error in found} == {"a submit was not answered within 0.5 s; submit less at once"}
+    assert len(begun) == 16
+
+
+def test_a_submit_with_a_key_of_its_own_that_waits_at_the_end_hears_of_it() -> None:
+    gate = threading.Event()
+    one = Gathering(lambda text, _: gate.wait(30) and json.loads(text), LIMIT_SECONDS)
+
+    async def run() -> list[Any]:
+        calls = [asyncio.ensure_future(one.submit_async({"n": n}, f"k{n}")) for n in range(20)]
+        while one._alone is None or len(one._alone._sent) < 20:
+            await asyncio.sleep(0)
+        one._limit_seconds = 0.1
+        one.close()
+        gate.set()
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+
+    found = asyncio.run(run())
+    assert found[:16] == [{"n": n} for n in range(16)]
+    assert [type(error) for error in found[16:]] == [ApiUnavailable] * 4
