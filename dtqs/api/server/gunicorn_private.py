@@ -63,6 +63,11 @@ def is_unread(request: Any) -> bool:
     return bool(request.body.failed or getattr(reader, "length", 0) > 0 or getattr(reader, "parser", None) is not None)
 
 
+def limit_trailers(request: Any, most_bytes: int) -> None:
+    """Bound the trailers of a chunked body. gunicorn alone takes 800 KB of them, and parses them in one piece."""
+    request.body.reader.limit_trailer_section = most_bytes
+
+
 def swap_must_close(request: Any, must_close: bool) -> bool:
     """Set whether the connection ends after this request, and return the old value."""
     before: bool = request.must_close

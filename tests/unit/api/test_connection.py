@@ -513,6 +513,24 @@ def test_the_rest_of_a_refused_body_in_usual_chunks_is_read(connect: Connect) ->
     assert until(connection, b"/a:0").startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("path", [b"/refused", b"/read"])
+def test_trailers_of_a_chunked_body_are_bounded(path: bytes, connect: Connect) -> None:
+    """gunicorn drops names with an underscore and does not count them. Its cost grows with the square of the lines."""
+    trailers, last = b"a_:\r\n" * 5000, b"/refused:0"
+    connection = connect(CHUNKED % path + b"1\r\nX\r\n0\r\n")
+    if path == b"/refused":
+        until(connection, last)
+    with suppress(OSError):  # the server ends the connection meanwhile
+        connection.sendall(trailers + b"\r\n" + GET)
+    with suppress(OSError):
+        assert b" 200 OK" not in rest(connection)
+
+
+def test_a_few_trailers_are_taken(connect: Connect) -> None:
+    connection = connect(CHUNKED % b"/read" + b"1\r\nX\r\n0\r\nX-Sum: 1\r\n\r\n" + GET)
+    assert until(connection, b"/a:0").count(b" 200 OK") == 2
+
+
 def test_a_body_with_a_length_is_read_whole(connect: Connect) -> None:
     """gunicorn asks for a megabyte at once, so more bytes have come than the application has taken."""
     for head in (b"Content-Length: 3000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n2dc6c0\r\n"):

@@ -30,6 +30,7 @@ def test_a_request_and_its_body_have_the_attributes() -> None:
     assert "buf" in unreader.Unreader.__init__.__code__.co_names
     assert "length" in body.LengthReader.__init__.__code__.co_names
     assert "parser" in body.ChunkedReader.__init__.__code__.co_names
+    assert "limit_trailer_section" in body.ChunkedReader.parse_trailers.__code__.co_names
     assert {"reader", "failed"} <= set(body.Body.__init__.__code__.co_names)
 
 
