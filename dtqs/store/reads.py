@@ -25,6 +25,8 @@ SLICE_BYTES = 8 << 20
 """Payloads and results read at once have about this size at most."""
 FEW_TASKS = 8
 """Up to this many tasks are read at once without asking for their sizes: each payload has a limit of its own."""
+_TAGS = 9
+"""Place of the tags in a record. They are few and short."""
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _PAGES = {
     Status.PENDING: "page_pending",
@@ -115,7 +117,8 @@ class Audited:
 class Reads:
     def __init__(self, database: Database, keeps_text: bool = False) -> None:
         """`keeps_text`: large values of records stay JSON text, as `orjson.Fragment`, to be written again."""
-        self._database, self._record = database, task_record if keeps_text else _parsed_record
+        self._database, self._keeps_text = database, keeps_text
+        self._record = _record if keeps_text else lambda columns: task_record(_parsed(columns))
 
     def task(self, task_id: str, owner: str | None = None) -> TaskRecord:
         """Return one task. Raises NotFound (also for another owner's task), StoreUnavailable."""
@@ -221,7 +224,8 @@ class Reads:
         """
         bounds = {"after": after, "limit": limit, "most_bytes": SLICE_BYTES}
         rows = self._database.run("read_logs", {"task_id": task_id, "since": lived_since([task_id]), **bounds})
-        found = [TaskLogRow(row[0], task_id, *row[1:-1]) for row in rows]
+        kept = rows if self._keeps_text else [_parsed(row) for row in rows]
+        found = [TaskLogRow(row[0], task_id, *row[1:-1]) for row in kept]
         return found, len(rows) == limit or bool(rows and rows[-1][-1])
 
     def watch(self, positions: dict[str, int], limit: int = 200) -> list[TaskLogRow]:
@@ -265,8 +269,12 @@ class Reads:
         return [Violation(task_id, f"in {place}, but there is no such task") for task_id, place in places]
 
 
-def _parsed_record(columns: Sequence[Any]) -> TaskRecord:
-    return task_record([loads(orjson.dumps(one)) if isinstance(one, orjson.Fragment) else one for one in columns])
+def _record(columns: Sequence[Any]) -> TaskRecord:
+    return task_record([*columns[:_TAGS], *_parsed(columns[_TAGS : _TAGS + 1]), *columns[_TAGS + 1 :]])
+
+
+def _parsed(columns: Sequence[Any]) -> list[Any]:
+    return [loads(orjson.dumps(one)) if isinstance(one, orjson.Fragment) else one for one in columns]
 
 
 def _by_ids(task_ids: Sequence[str], **others: object) -> dict[str, object]:

@@ -57,6 +57,30 @@ def test_a_large_value_stays_text_where_it_is_only_written_again(world: World) -
     assert [one.payload for one in world.store.reads.tasks(ids)] == [{"a": 1}, *2 * [json.loads(large)]]
 
 
+def test_large_data_of_a_log_stays_text_where_it_is_only_written_again(world: World) -> None:
+    (task,) = world.submit(1)
+    lease = world.claim(world.worker(), [task])
+    large = [{"a": {}}] * 5000
+    for data in ({"a": 1}, large, None):
+        world.store.leases.report(lease, task, 1, "log", "info", "got", data)
+    small, text, none = [row.data for row in Reads(world.store.database, keeps_text=True).logs(task)]
+    assert (small, none) == ({"a": 1}, None)
+    assert isinstance(text, orjson.Fragment)
+    assert json.loads(orjson.dumps(text)) == large
+    assert [row.data for row in world.store.reads.logs(task)] == [{"a": 1}, large, None]
+
+
+def test_many_values_below_the_size_of_a_large_one_are_not_parsed(world: World) -> None:
+    """1,000 values of 8 KB cost as much as one of 8 MB."""
+    kept, payload = Reads(world.store.database, keeps_text=True), json.dumps([{"a": {}}] * 500)
+    ids = world.submit(50, payload=payload)
+    assert not isinstance(kept.task(ids[0]).payload, orjson.Fragment)
+    parsed = [one for one in kept.tasks(ids) if not isinstance(one.payload, orjson.Fragment)]
+    assert parsed == []
+    assert kept.tasks(ids)[0].tags == world.store.reads.tasks(ids)[0].tags
+    assert {json.dumps(one.payload) for one in world.store.reads.tasks(ids)} == {payload}
+
+
 @pytest.mark.parametrize("count", [1, 6], ids=["few, without a cursor", "more, with one"])
 def test_claimed_values_equal_the_stored_ones(world: World, count: int) -> None:
     ids = world.submit(

@@ -18,13 +18,16 @@ from dtqs.json_value import loads
 from dtqs.store.driver.connection import LimitedConnection, Row
 from dtqs.store.driver.statements import statement
 
-PLAIN = frozenset({"insert_tasks", "insert_tasks_again", "read_tasks", "read_ended"})
+PLAIN = frozenset({"insert_tasks", "insert_tasks_again", "read_tasks", "read_ended", "read_logs"})
 """Statements that clients wait for one by one. A worker's statements join them if they are about few tasks."""
-AS_TEXT = frozenset({"read_tasks", "read_ended"})
+AS_TEXT = frozenset({"read_tasks", "read_ended", "read_logs"})
 """Statements whose large JSON stays text, as `orjson.Fragment`, which an answer takes as it is. To parse and write 8 MB
 held the API's loop for 0.9 s.
 """
-_LARGE_BYTES = 16 << 10
+_LARGE_BYTES, _LEAST_LARGE_BYTES = 16 << 10, 64
+"""JSON from this size on stays text. Many rows share the first size, down to the second one: 1,000 values of 8 KB cost
+as much as one of 8 MB.
+"""
 _PARAMETER = re.compile(rb"%\((\w+)\)s")
 _BOOLEANS, _NUMBERS, _FLOATS, _JSON, _TEXT = (16,), (20, 21, 23), (700, 701), (114, 3802), (25, 1043)
 """PostgreSQL's numbers of the types boolean; bigint, smallint, integer; real, double; json, jsonb; text, varchar."""
@@ -36,7 +39,7 @@ class Plain:
     def __init__(self, name: str) -> None:
         self._names: list[str] = []
         self._name = f"dtqs_{name}".encode()
-        self._loads = _LOADS | dict.fromkeys(_JSON, _loads_if_small) if name in AS_TEXT else _LOADS
+        self._is_text = name in AS_TEXT
         self._text = _PARAMETER.sub(self._number, statement(name))
 
     def _number(self, match: re.Match[bytes]) -> bytes:
@@ -54,7 +57,8 @@ class Plain:
         result: PGresult = connection.wait(generators.execute(connection.pgconn))[-1]
         if result.status != ExecStatus.TUPLES_OK:
             result = self._second(connection, values, result)
-        loads = [self._loads[result.ftype(column)] for column in range(result.nfields)]
+        by_type = _loads_of(result.ntuples) if self._is_text else _LOADS
+        loads = [by_type[result.ftype(column)] for column in range(result.nfields)]
         value = result.get_value
         return [
             tuple([None if (text := value(row, column)) is None else load(text) for column, load in enumerate(loads)])
@@ -115,9 +119,15 @@ def _checked(connection: LimitedConnection, result: PGresult) -> PGresult:
     return result
 
 
-def _loads_if_small(text: bytes) -> Any:
+def _loads_of(rows: int) -> dict[int, Callable[[bytes], Any]]:
+    """Return the functions that keep large JSON of this many rows as text."""
+    most_bytes = max(_LEAST_LARGE_BYTES, _LARGE_BYTES // max(1, rows))
+    return _LOADS | dict.fromkeys(_JSON, functools.partial(_loads_if_small, most_bytes))
+
+
+def _loads_if_small(most_bytes: int, text: bytes) -> Any:
     # an event of a stream is one line: only a person with psql stores JSON in several
-    if len(text) < _LARGE_BYTES or b"\n" in text or b"\r" in text:
+    if len(text) < most_bytes or b"\n" in text or b"\r" in text:
         return loads(text)
     return orjson.Fragment(text)
 
