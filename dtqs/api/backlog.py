@@ -12,8 +12,8 @@ from gevent.lock import BoundedSemaphore
 
 from dtqs.api.access.auth import Auth
 from dtqs.api.http.answer import answer
-from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import Query
+from dtqs.api.http.refusal import RETRY_AFTER_SECONDS
 from dtqs.errors import Invalid, Problem, StoreUnavailable
 from dtqs.json_value import shown_key
 from dtqs.store.backlog import Counts

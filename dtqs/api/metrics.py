@@ -3,8 +3,8 @@
 import falcon
 
 from dtqs.api.access.auth import Auth
-from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import refuse_parameters
+from dtqs.api.http.refusal import RETRY_AFTER_SECONDS
 from dtqs.metrics.page import Crowded, MetricsPage
 
 

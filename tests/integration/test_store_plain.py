@@ -60,7 +60,7 @@ def test_a_large_value_stays_text_where_it_is_only_written_again(world: World) -
 def test_large_data_of_a_log_stays_text_where_it_is_only_written_again(world: World) -> None:
     (task,) = world.submit(1)
     lease = world.claim(world.worker(), [task])
-    large = [{"a": {}}] * 5000
+    large: list[dict[str, dict[str, int]]] = [{"a": {}}] * 5000
     for data in ({"a": 1}, large, None):
         world.store.leases.report(lease, task, 1, "log", "info", "got", data)
     small, text, none = [row.data for row in Reads(world.store.database, keeps_text=True).logs(task)]

@@ -108,9 +108,9 @@ class Pieces:
 def _part(req: falcon.Request, size: int, etag: str) -> ByteRange | None:
     """Return the requested range, or None if it lies outside the file.
 
-    Several ranges, or one of another version of the file, mean the whole file.
+    Several ranges, or one of another version of the file, mean the whole file. Only a GET has a range (RFC 9110, 14.2).
     """
-    match = _RANGE.fullmatch(req.get_header("Range") or "")
+    match = _RANGE.fullmatch(req.get_header("Range") or "") if req.method == "GET" else None
     condition = req.get_header("If-Range")
     if not match or match[0] == "bytes=-" or (condition is not None and condition != etag):
         return ByteRange(0, size, False)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import falcon
 
-from dtqs.api.http.refusal import MEDIA_TYPE, SHOWN_PROBLEMS, document
+from dtqs.api.http.refusal import MEDIA_TYPE, RETRY_AFTER_SECONDS, SHOWN_PROBLEMS, document
 from dtqs.errors import (
     AboveCeiling,
     AnswersFull,
@@ -28,7 +28,6 @@ from dtqs.errors import (
 from dtqs.files import TooLarge
 from dtqs.uuid7 import uuid7
 
-RETRY_AFTER_SECONDS = "2"
 _REASONS = {
     StoreUnavailable: "PostgreSQL cannot be reached, or is too slow,",
     BrokerUnavailable: "RabbitMQ cannot be reached, or is too slow,",

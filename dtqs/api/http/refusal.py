@@ -13,6 +13,7 @@ from dtqs.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_PROBLEMS = 100
+RETRY_AFTER_SECONDS = "2"
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -32,14 +33,19 @@ def document(status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), in
 
 
 def reply(status: HTTPStatus, detail: str, request_id: str) -> bytes:
-    """Return the last HTTP reply of a connection, for a request that never reached the application."""
+    """Return the last HTTP reply of a connection, for a request without an answer of the application."""
     body = document(status, detail)
-    headers = {
-        "Date": formatdate(usegmt=True),
-        "Connection": "close",
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "X-Request-ID": request_id,
-    } | HEADERS
+    may_retry = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    headers = (
+        {
+            "Date": formatdate(usegmt=True),
+            "Connection": "close",
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(body)),
+            "X-Request-ID": request_id,
+        }
+        | HEADERS
+        | may_retry
+    )
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {int(status)} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body

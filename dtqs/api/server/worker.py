@@ -34,6 +34,7 @@ from dtqs.api.server.gunicorn_private import (
 from dtqs.api.server.patching import patch_the_rest
 from dtqs.api.server.plain import HEAD_BYTES, PlainRequests, PlainResponse, body_of, environ_of, send_answer
 from dtqs.api.server.waiting import RequestWaits, Wait
+from dtqs.errors import TransientError
 
 _AT_ONCE_SECONDS = 0.01
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -46,7 +47,11 @@ _STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.ConfigurationProblem: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidResponseHeader: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidResponseHeaderName: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.ParseException: HTTPStatus.BAD_REQUEST,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+"""Statuses of errors. The first kind that fits counts."""
+_OTHER_STATUS = HTTPStatus.INTERNAL_SERVER_ERROR
 _DETAIL_CHARACTERS = 300
 _TRAILER_BYTES = 4 << 10
 """Longest trailers of a chunked body, which nothing reads. Measured: 800 KB of them hold the loop for 2 s."""
@@ -160,18 +165,21 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
         self._tell_error(given, client, addr[0] if addr else "", exc)
 
     def _tell_error(self, given_id: str | None, client: Any, ip: str, exc: BaseException) -> None:
+        """Answer and log an error. gunicorn's texts quote the request, which may hold a ticket: none is logged.
+
+        A dependency that fails at the first byte of an answer, such as a download's, is reported as anywhere else.
+        """
         request_id = begin(given_id)
-        status = next((status for kind, status in _STATUSES.items() if isinstance(exc, kind)), None)
-        if status is None:
-            status = (
-                HTTPStatus.BAD_REQUEST if isinstance(exc, errors.ParseException) else HTTPStatus.INTERNAL_SERVER_ERROR
-            )
+        status = next((status for kind, status in _STATUSES.items() if isinstance(exc, kind)), _OTHER_STATUS)
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.exception("Error handling request")
             detail = "an unexpected error; the log has it"
+        elif isinstance(exc, TransientError):
+            self.log.warning("request refused: unavailable", extra={"reason": str(exc)})
+            detail = "a dependency cannot be reached at the moment; nothing is lost, try again"
         else:
             detail = str(exc)[:_DETAIL_CHARACTERS]
-            self.log.warning("Invalid request from ip=%s: %s", ip, detail)
+            self.log.warning("Invalid request from ip=%s: %s, answered with %d", ip, type(exc).__name__, status)
         send_last(client, reply(status, detail, request_id))
 
     def end_idle(self) -> None:

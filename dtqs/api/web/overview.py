@@ -13,8 +13,8 @@ from gevent.lock import BoundedSemaphore
 from dtqs.api.access.auth import Auth
 from dtqs.api.http.answer import answer
 from dtqs.api.http.body import close_connection, wait_for_client
-from dtqs.api.http.problems import RETRY_AFTER_SECONDS
 from dtqs.api.http.query import Query, refuse_parameters
+from dtqs.api.http.refusal import RETRY_AFTER_SECONDS
 from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import HEARTBEAT, retry
 from dtqs.api.tasks.resources import LOGS_DEFAULT, LOGS_LIMIT

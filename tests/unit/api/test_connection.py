@@ -20,6 +20,7 @@ from dtqs.api.server.connection import MOST_HEAD_BYTES, Connection, HeadTimeout,
 from dtqs.api.server.plain import PendingBody
 from dtqs.api.server.waiting import RequestWaits, most_connections, raise_file_limit
 from dtqs.api.server.worker import ApiWorker
+from dtqs.errors import FilesUnavailable
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG_SECONDS, SHORT_SECONDS = 10.0, 0.1
@@ -155,6 +156,29 @@ def test_a_head_that_is_too_long_is_refused_before_its_end(field: bytes, connect
     answer = rest(connection)
     assert answer.startswith(b"HTTP/1.1 431 "), answer
     assert b"longer than the allowed %d bytes" % MOST_HEAD_BYTES in answer
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /sse?a=b c&ticket=SECRET HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /sse?a=é&ticket=SECRET HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+        b"GET /a HTTP/1.1\r\nHost: a\r\nAuthorization Bearer SECRET\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: a\r\nCookie: SECRET\x01\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: a\r\nA: b\r\n Bearer SECRET\r\n\r\n",
+    ],
+)
+def test_the_log_of_a_malformed_request_holds_no_secret(
+    begin: bytes, worker: ApiWorker, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.log.error_log.setLevel("INFO")
+    worker.log.error_log.addHandler(caplog.handler)
+    try:
+        assert rest(connect(begin)).startswith(b"HTTP/1.1 400 ")
+    finally:
+        worker.log.error_log.removeHandler(caplog.handler)
+    assert "Invalid request from ip=127.0.0.1: " in caplog.text
+    assert "SECRET" not in caplog.text
 
 
 def test_each_head_of_a_connection_has_its_own_limit(connect: Connect) -> None:
@@ -401,6 +425,25 @@ def test_connections_leave_files_for_postgresql_and_for_an_upload_or_a_download_
     assert 300 < most <= (1024 - 200) // 2 - 40
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     assert most_connections(5000, 200) == 1
+
+
+@pytest.mark.parametrize("path", [b"/a", b"/tasks/0"])
+def test_a_dependency_that_fails_at_the_first_byte_of_an_answer_is_reported(
+    path: bytes, worker: ApiWorker, connect: Connect
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        raise FilesUnavailable("the object storage at 10.0.0.1 cannot be reached")
+        yield b""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "4")])
+        return pieces()
+
+    worker.wsgi = application
+    answer = rest(connect(GET.replace(b"/a", path)))
+    assert answer.startswith(b"HTTP/1.1 503 "), answer
+    assert b"Retry-After: 2\r\n" in answer
+    assert b"10.0.0.1" not in answer
 
 
 # --- bodies: requested from the client, or left unread
