@@ -14,6 +14,7 @@ from gevent.event import Event as Wake
 
 from dtqs.api.http.byte_room import MOST_BYTES
 from dtqs.api.stream.frames import StreamFrame, final
+from dtqs.api.stream.pace import GreenletPace
 from dtqs.api.stream.reading import read_news
 from dtqs.api.stream.registry import TASKS_PER_TURN, Registry
 from dtqs.api.stream.unsent import Unsent
@@ -25,6 +26,8 @@ from dtqs.task import OUTCOMES, TaskRecord
 
 _PART_OF_CONNECTIONS = 0.8
 """The part of all connections that streams may take. A stream is not ended for a new connection."""
+_FRAMES_AT_ONCE = 2000
+"""Most outcomes that streams get without a wait between them, which takes 2 ms. The reader brings the others."""
 logger = logging.getLogger(__name__)
 
 
@@ -102,13 +105,16 @@ class Hub:
     def on_events(self, events: list[TaskEvent]) -> None:
         """Wake the reader for these events of watched tasks. The broker's link calls it, so it must not wait."""
         news: list[str] = []
+        room = _FRAMES_AT_ONCE
         for event in events:
             # The claim of a light task writes no log row, so there is nothing to read. An outcome lacks the id of its
             # row if the reply to its commit was lost.
             if event.log_id is None and event.event not in OUTCOMES:
                 continue
-            if event.outcome is not None and self._finish_all(event.outcome):
-                continue
+            if event.outcome is not None:
+                room -= len(self._registry.watchers(event.task_id))
+                if room >= 0 and self._finish_all(event.outcome):
+                    continue
             news.append(event.task_id)
             if event.event in OUTCOMES:
                 self._announced.add(event.task_id)
@@ -158,14 +164,17 @@ class Hub:
 
     def _reread(self) -> None:
         """Check all watched tasks: an event may be lost, and a log row pruned."""
-        watched = list(self.watched)
+        watched, pace = list(self.watched), GreenletPace()
         for start in range(0, len(watched), TASKS_PER_TURN):
             part = [task_id for task_id in watched[start : start + TASKS_PER_TURN] if task_id in self.watched]
             found = self._reads.watched(part) if part else []
             ended = {one.task_id for one in found if one.status in OUTCOMES}
             self._known_ended |= ended
             self._registry.note_news(ended)
-            self._registry.note_news(one.task_id for one in found if self._is_newer(one.task_id, one.last_log_id))
+            for one in found:
+                if self._is_newer(one.task_id, one.last_log_id):
+                    self._registry.note_news([one.task_id])
+                pace.spend(len(self._registry.watchers(one.task_id)))
             self._read_some()
 
     def _is_newer(self, task_id: str, last_log_id: int) -> bool:

@@ -1,8 +1,9 @@
 """The streams of one process, the tasks that they watch, and the tasks with news."""
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Collection, Iterable, KeysView
 
 from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.pace import GreenletPace
 from dtqs.api.stream.places import Places
 from dtqs.api.stream.unsent import Unsent
 from dtqs.api.stream.watcher import Watcher
@@ -11,7 +12,7 @@ TASKS_PER_TURN = 200
 
 
 class Registry:
-    """All methods run in greenlets of one process and do not wait, so they need no lock."""
+    """All methods run in greenlets of one process, so they need no lock. Only `take_news` waits, between two tasks."""
 
     def __init__(self, unsent: Unsent) -> None:
         self._unsent = unsent
@@ -51,20 +52,23 @@ class Registry:
     def note_news(self, task_ids: Iterable[str]) -> None:
         self._news.update(dict.fromkeys(task_ids))
 
-    def take_news(self) -> dict[str, list[Watcher]]:
+    def take_news(self, pace: GreenletPace) -> dict[str, list[Watcher]]:
         """Return some tasks with news, each with its streams that have room. Mark the other streams as behind."""
         taken: dict[str, list[Watcher]] = {}
         while self._news and len(taken) < TASKS_PER_TURN:
             task_id = next(iter(self._news))
             del self._news[task_id]
-            for watcher in self.watchers(task_id):
+            watchers = self.watchers(task_id)
+            count = len(watchers)
+            for watcher in watchers:
                 if watcher.has_room:
                     taken.setdefault(task_id, []).append(watcher)
                 else:
                     watcher.behind.add(task_id)
+            pace.spend(count)
         return taken
 
-    def watchers(self, task_id: str) -> Iterable[Watcher]:
+    def watchers(self, task_id: str) -> Collection[Watcher]:
         return self._by_task.get(task_id, ())
 
     def finish(self, watcher: Watcher, frame: StreamFrame) -> None:

@@ -1,18 +1,23 @@
 """News of several streams, one of which cannot be read or written."""
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 import orjson
 import pytest
 
+from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.hub import Hub
-from dtqs.api.stream.watcher import Watcher
+from dtqs.api.stream.position import ENDED
+from dtqs.api.stream.watcher import QUEUE_LIMIT, Watcher
 from dtqs.api.tasks.records import record
 from dtqs.event import TaskEvent
 from dtqs.json_value import dumps, loads
 from dtqs.store.reads import TaskLogRow, Watched
 from dtqs.task import Status, TaskRecord
+from dtqs.uuid7 import uuid7
 
 BAD, GOOD = "01900000-0000-7000-8000-000000000001", "01900000-0000-7000-8000-000000000002"
 
@@ -101,6 +106,94 @@ def test_a_lost_event_is_found_while_news_of_others_never_end() -> None:
         with gevent.Timeout(10):
             while hub._announced or hub._known_ended:
                 gevent.sleep(0.001)
+    finally:
+        hub.stop()
+
+
+class CrowdStore(Store):
+    """Tasks with `rows` log rows each, in turns, and their ends."""
+
+    def __init__(self, task_ids: list[str], rows: int) -> None:
+        self.rows = [
+            TaskLogRow(1 + turn * len(task_ids) + at, task_id, "progress", 1, "info", None, {"value": turn}, "t")
+            for turn in range(rows)
+            for at, task_id in enumerate(task_ids)
+        ]
+        last = len(self.rows)
+        self.rows += [
+            TaskLogRow(last + 1 + at, task_id, "completed", 1, "info", None, None, "t")
+            for at, task_id in enumerate(task_ids)
+        ]
+
+    def watch(self, positions: dict[str, int], limit: int) -> list[TaskLogRow]:
+        left = Counter(dict.fromkeys(positions, limit))
+        found = []
+        for row in self.rows:
+            if row.log_id > positions.get(row.task_id, row.log_id) and left[row.task_id] > 0:
+                left[row.task_id] -= 1
+                found.append(row)
+        return found
+
+
+class CountingWatcher(Watcher):
+    events = 0
+
+    def put(self, frame: StreamFrame) -> None:
+        CountingWatcher.events += 1
+        super().put(frame)
+
+
+def most_at_once(begin: Callable[[], object], wanted: int) -> int:
+    """Return the most events that streams got between two turns of another greenlet."""
+    CountingWatcher.events = most = seen = 0
+    begin()
+    with gevent.Timeout(60):
+        while CountingWatcher.events < wanted:
+            most, seen = max(most, CountingWatcher.events - seen), CountingWatcher.events
+            gevent.sleep(0)
+    return max(most, CountingWatcher.events - seen)
+
+
+@pytest.mark.parametrize("carried", [False, True], ids=["read", "carried by the event"])
+def test_the_ends_of_tasks_with_many_streams_hold_no_other_greenlet_long(carried: bool) -> None:
+    task_ids = [uuid7() for _ in range(20)]
+    hub = Hub(CrowdStore(task_ids, 0), 3600)  # type: ignore[arg-type]
+    hub.start()
+    try:
+        for _ in range(800):
+            watcher = CountingWatcher(dict.fromkeys(task_ids, 0), "A")
+            hub.add(watcher)
+            hub.ready(watcher)
+        gevent.sleep(0)
+        events = [TaskEvent(task_id, "completed", 1, ended(task_id) if carried else None) for task_id in task_ids]
+        most = most_at_once(lambda: hub.on_events(events), 800 * 20)
+        assert most < 5000
+        assert not hub.watched
+    finally:
+        hub.stop()
+
+
+def test_a_stream_with_many_rows_to_read_gets_them_in_order_as_it_has_room() -> None:
+    task_ids = [uuid7() for _ in range(30)]
+    store = CrowdStore(task_ids, 70)
+    hub = Hub(store, 3600)  # type: ignore[arg-type]
+    hub.start()
+    try:
+        watcher, got = Watcher(dict.fromkeys(task_ids, 0), "A"), list[StreamFrame]()
+        hub.add(watcher)
+        hub.ready(watcher)
+        hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in task_ids])
+        with gevent.Timeout(60):
+            while watcher.queue or watcher.positions:
+                gevent.sleep(0)
+                assert len(watcher.queue) <= QUEUE_LIMIT
+                if watcher.queue:
+                    got.append(watcher.take())
+                if watcher.behind and watcher.is_low:
+                    hub.catch_up(watcher)
+        for task_id in task_ids:
+            rows = [row.log_id for row in store.rows if row.task_id == task_id]
+            assert [frame.position for frame in got if frame.task_id == task_id] == [*rows[:-1], ENDED]
     finally:
         hub.stop()
 
