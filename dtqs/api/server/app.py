@@ -34,6 +34,7 @@ from dtqs.api.submit.intake import Intake
 from dtqs.api.submit.resource import Submit
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import Links
+from dtqs.api.submit.turns import Turns
 from dtqs.api.tasks.cursor import Cursors
 from dtqs.api.tasks.resources import Cancel, Retry, TaskList, TaskLogs, TaskResource
 from dtqs.api.web.assets import Assets, DashboardPage, Static
@@ -42,7 +43,7 @@ from dtqs.api.web.login import SessionResource
 from dtqs.api.web.overview import Logs, OverviewResource, OverviewStream
 from dtqs.broker.api_link import ApiLink
 from dtqs.config import Config, types_of
-from dtqs.errors import AnswersFull
+from dtqs.errors import AnswersFull, StoreUnavailable
 from dtqs.event_seal import EventSeal
 from dtqs.files import FileSpace
 from dtqs.metrics.page import MetricsPage
@@ -55,6 +56,8 @@ from dtqs.store.workers import ProcessTotals
 if TYPE_CHECKING:
     from dtqs.tracing.otel import ApiTraces
 
+_WAITING_READS = 5000
+"""Most requests that wait for a turn to read lists and logs, to cancel or to retry."""
 App = falcon.App[falcon.Request, falcon.Response]
 
 
@@ -103,13 +106,14 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/submit", _submit(parts, auth, room, links, answers))
     patience_seconds = parts.config.postgresql.statement_timeout_seconds
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds))
-    app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret)))
+    turns = Turns(patience_seconds, _WAITING_READS, _half_of_pool(parts.config), _too_many_reads)
+    app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret), turns))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
-    app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links))
+    app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links, turns))
     notices = Notices(parts.hinting.publish, parts.link.publish_events, parts.link.publish_cancel)
     operations = Operations(store.tasks, notices, parts.totals)
-    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations))
-    retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links)
+    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations, turns))
+    retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links, turns)
     app.add_route("/tasks/{task_id}/retry", retry)
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files, answers))
@@ -138,10 +142,17 @@ def _add_dashboard(app: App, parts: AppParts, auth: Auth, sessions: Sessions) ->
 
 def _submit(parts: AppParts, auth: Auth, room: Room, links: Links, answers: ByteRoom) -> Submit:
     config, store = parts.config, parts.store
-    # the other half of the pool is for single submits, reads and streams
-    arrays_at_once = max(1, config.postgresql.pool_size // 2)
     return Submit(
         auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
         store.reads, SubmitFollowing(store.reads, parts.hub, config.api, answers), config.api.max_body_bytes,
-        config.api.idempotency_hours, arrays_at_once, config.postgresql.statement_timeout_seconds,
+        config.api.idempotency_hours, _half_of_pool(config), config.postgresql.statement_timeout_seconds,
     )  # fmt: skip
+
+
+def _half_of_pool(config: Config) -> int:
+    """Return how many arrays, or long reads, use PostgreSQL at once. The rest is for single submits and streams."""
+    return max(1, config.postgresql.pool_size // 2)
+
+
+def _too_many_reads() -> StoreUnavailable:
+    return StoreUnavailable("too many requests for lists, logs, cancels and retries wait for PostgreSQL")

@@ -51,7 +51,7 @@ class _Turn:
         return long
 
     def _finish_announced(self, positions: dict[str, int], told: Set[str]) -> list[TaskRecord]:
-        """Read the records of tasks with an announced outcome. Finish those with no other news, and drop their positions.
+        """Read the records of tasks with an announced outcome. Finish those without other news: their positions go.
 
         Most tasks end this way, and it costs all of them one round trip.
         """

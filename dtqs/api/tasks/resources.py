@@ -17,6 +17,7 @@ from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.examine import Examiner
 from dtqs.api.submit.room import Room
 from dtqs.api.submit.task_links import PAGE_LIMIT, Links
+from dtqs.api.submit.turns import Turns
 from dtqs.api.tasks.cursor import Cursors
 from dtqs.api.tasks.records import log_row, record
 from dtqs.errors import AboveCeiling, Conflict, NotFound, TooManyRequests
@@ -50,8 +51,8 @@ class TaskList:
     A page looks at a bounded number of rows. So it may hold few tasks or none, and still have a next page.
     """
 
-    def __init__(self, auth: Auth, reads: Reads, links: Links, cursors: Cursors) -> None:
-        self._auth, self._reads, self._links, self._cursors = auth, reads, links, cursors
+    def __init__(self, auth: Auth, reads: Reads, links: Links, cursors: Cursors, turns: Turns) -> None:
+        self._auth, self._reads, self._links, self._cursors, self._turns = auth, reads, links, cursors, turns
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "read")
@@ -65,7 +66,8 @@ class TaskList:
             Status(status) if status else None, query.text("task_type"), query.text("tag"), caller.owner
         )
         query.check()
-        page = self._reads.page(wanted, limit, after)
+        with self._turns.taken(caller.name_space, 1):
+            page = self._reads.page(wanted, limit, after)
         is_foreign = page.after is not None and caller.owner is not None and not page.after_matches
         following = self._cursors.seal(page.after) if page.after and is_foreign else page.after
         if following:
@@ -87,16 +89,17 @@ class TaskList:
 class TaskLogs:
     """/tasks/{task_id}/logs, oldest first. `after` is the id of a row; `next` is the `after` of the next page."""
 
-    def __init__(self, auth: Auth, reads: Reads, links: Links) -> None:
-        self._auth, self._reads, self._links = auth, reads, links
+    def __init__(self, auth: Auth, reads: Reads, links: Links, turns: Turns) -> None:
+        self._auth, self._reads, self._links, self._turns = auth, reads, links, turns
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "read")
         query = Query(req, ("limit", "after"))
         limit, after = query.number("limit", LOGS_DEFAULT, 1, LOGS_LIMIT), query.number("after", 0, 0, LOG_ID_LIMIT)
         query.check()
-        known = require_task(self._reads, task_id, caller)
-        rows, more = self._reads.logs_page(known, after, limit)
+        with self._turns.taken(caller.name_space, 1):
+            known = require_task(self._reads, task_id, caller)
+            rows, more = self._reads.logs_page(known, after, limit)
         following = rows[-1].log_id if more else None
         if following:
             resp.append_link(f"{self._links.task(known)}/logs?after={following}&limit={limit}", "next")
@@ -106,15 +109,16 @@ class TaskLogs:
 class Cancel:
     """/tasks/{task_id}/cancel: a pending task ends at once (200), a running one is interrupted (202)."""
 
-    def __init__(self, auth: Auth, reads: Reads, operations: Operations) -> None:
-        self._auth, self._reads, self._operations = auth, reads, operations
+    def __init__(self, auth: Auth, reads: Reads, operations: Operations, turns: Turns) -> None:
+        self._auth, self._reads, self._operations, self._turns = auth, reads, operations, turns
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        known = require_task(self._reads, task_id, caller)
-        cancelled = self._operations.cancel(known)
-        task = read_task(self._reads, known, caller)
+        with self._turns.taken(caller.name_space, 1):
+            known = require_task(self._reads, task_id, caller)
+            cancelled = self._operations.cancel(known)
+            task = read_task(self._reads, known, caller)
         if cancelled is None:
             raise Conflict(f"the task has ended already: it is {task.status}")
         answer(resp, record(task), falcon.HTTP_200 if cancelled.ended else falcon.HTTP_202)
@@ -136,14 +140,18 @@ class Retry:
         tasks: Tasks,
         operations: Operations,
         links: Links,
+        turns: Turns,
     ) -> None:
         self._auth, self._examiner, self._limits, self._room = auth, examiner, limits, room
         self._reads, self._tasks, self._operations, self._links = reads, tasks, operations, links
+        self._turns = turns
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        new = self._retry(read_task(self._reads, task_id, caller), caller)
+        with self._turns.taken(caller.name_space, 1):
+            task = read_task(self._reads, task_id, caller)
+        new = self._retry(task, caller)
         statuses = (
             {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
         )

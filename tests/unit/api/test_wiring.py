@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from falcon.testing import TestClient
+from gevent.event import Event
 
 from dtqs.api.access.auth import _NOBODY
 from dtqs.api.http.byte_room import MOST_BODIES, ByteRoom
@@ -12,16 +14,19 @@ from dtqs.api.server import app
 from dtqs.api.server.app import AppParts
 from dtqs.api.server.wsgi import build
 from dtqs.config import load
+from dtqs.errors import NotFound
 from dtqs.processors.catalog import Catalog
 
-BODY_BYTES, CONNECTIONS = 32 << 20, 50
+BODY_BYTES, CONNECTIONS, POOL = 32 << 20, 50, 6
+TASK = "01900000-0000-7000-8000-000000000001"
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> AppParts:
     ini = tmp_path / "dtqs.ini"
     ini.write_text(
-        "[postgresql]\ndsn = postgresql://127.0.0.1:1/none\n[rabbitmq]\nurl = amqp://127.0.0.1:1/\n"
+        f"[postgresql]\ndsn = postgresql://127.0.0.1:1/none\npool_size = {POOL}\n"
+        "[rabbitmq]\nurl = amqp://127.0.0.1:1/\n"
         f"[api]\nauth = off\nmax_body_bytes = {BODY_BYTES}\nmax_connections = {CONNECTIONS}\n"
     )
     ini.chmod(0o600)
@@ -32,6 +37,37 @@ def parts(tmp_path: Path) -> AppParts:
 def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
     assert parts.hub._registry._unsent.most_bytes == MOST_BODIES * BODY_BYTES
     assert parts.hub._most == CONNECTIONS * 4 // 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "read"),
+    [
+        ("GET", "/tasks", "page"),
+        ("GET", f"/tasks/{TASK}/logs", "existing"),
+        ("POST", f"/tasks/{TASK}/cancel", "existing"),
+        ("POST", f"/tasks/{TASK}/retry", "task"),
+    ],
+)
+def test_reads_of_one_key_leave_half_of_the_pool_to_others(
+    parts: AppParts, monkeypatch: pytest.MonkeyPatch, method: str, path: str, read: str
+) -> None:
+    reading: list[int] = []
+    go_on = Event()
+
+    def slow(*_: Any) -> Any:
+        reading.append(1)
+        go_on.wait()
+        raise NotFound("task", TASK)
+
+    monkeypatch.setattr(parts.store.reads, read, slow)
+    client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
+    asking = [gevent.spawn(client.simulate_request, method, path) for _ in range(3 * POOL)]
+    gevent.idle()
+    assert len(reading) == POOL // 2
+    go_on.set()
+    gevent.joinall(asking, timeout=20, raise_error=True)
+    assert [one.value.status_code for one in asking] == [404] * len(asking)
+    assert len(reading) == len(asking)
 
 
 def test_a_key_with_too_many_large_answers_may_not_write(parts: AppParts, monkeypatch: pytest.MonkeyPatch) -> None:
