@@ -4,6 +4,7 @@ Its owner uses the channel. It gets `on_channel` for each newly opened channel, 
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from dtqs.config import RabbitmqSection
 
 logger = logging.getLogger(__name__)
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 0.2, 2.0
+_LIVED_SECONDS = 10.0
+"""After a shorter life the pauses go on growing: a broker that is ill may end each connection after its login."""
 _REFUSED_SECONDS = 2.0
 _REFUSAL_SECONDS = 10.0
 """How long a refusal stays visible. Each new channel meets it again, every two seconds."""
@@ -56,6 +59,7 @@ class BrokerConnection:
         self._connection: Connection | None = None
         self.channel: Channel | None = None
         self._attempt, self._stopping, self._warned = 0, False, False
+        self._opened_at = math.inf
         self.state, self.since = "away", time.monotonic()
         self._refusal: str | None = None
         self._refused_at = 0.0
@@ -105,7 +109,7 @@ class BrokerConnection:
             logger.info("broker connection", extra={"connection": self._name, "state": state})
 
     def _opened(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._opened_at = connection, time.monotonic()
         self.openings += 1
         connection.add_on_connection_blocked_callback(lambda *_: self._blocked())
         connection.add_on_connection_unblocked_callback(lambda *_: self._enter("connected"))
@@ -122,7 +126,7 @@ class BrokerConnection:
         self._on_blocked()
 
     def _channel_open(self, channel: Channel) -> None:
-        self._attempt, self._warned, self.channel = 0, False, channel
+        self._warned, self.channel = False, channel
         channel.add_on_close_callback(self._channel_closed)
         if self.state == "away":
             self._enter("connected")
@@ -180,7 +184,8 @@ class BrokerConnection:
 
     def _again(self) -> None:
         self._enter("away")
-        self._attempt += 1
+        has_lived, self._opened_at = time.monotonic() - self._opened_at >= _LIVED_SECONDS, math.inf
+        self._attempt = 1 if has_lived else self._attempt + 1
         if not self._stopping:
             # the pauses grow from round to round; within a round the next host may be well
             rounds, within = divmod(self._attempt, len(self._hosts))

@@ -1,8 +1,12 @@
 """A connection to an unreachable broker: it retries, and warns once the outage has lasted."""
 
 import logging
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
+from pika.channel import Channel
+from pika.connection import Connection, Parameters
 from pika.exceptions import ChannelClosedByBroker
 
 from dtqs.broker.loop import connection
@@ -57,3 +61,68 @@ def test_a_queue_that_exists_and_does_not_serve_is_not_missing(words: str) -> No
 def test_a_queue_that_does_not_exist_is_missing() -> None:
     assert is_missing(ChannelClosedByBroker(404, "NOT_FOUND - no queue 'task_queue' in vhost '/'"))
     assert not is_missing(ChannelClosedByBroker(405, "RESOURCE_LOCKED - no queue"))
+
+
+class IllBroker:
+    """A loop whose connections open, get their channel, and are closed by the broker at once. It waits for nothing."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.hosts: list[str] = []
+        self._next: Callable[[], None] = lambda: None
+        self._closed: Callable[[Any, Any], None] = lambda *_: None
+
+    is_open, is_closed = True, False
+
+    def open(
+        self,
+        to: Parameters,
+        opened: Callable[[Any], None],
+        failed: Callable[[Any, Any], None],
+        closed: Callable[[Any, Any], None],
+    ) -> Connection:
+        self.hosts.append(to.host)
+        self._closed = closed
+        self._next = lambda: opened(self)
+        return cast(Connection, self)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.pauses.append(seconds)
+        self._next = call
+
+    def channel(self, on_open_callback: Callable[[Channel], None]) -> None:
+        on_open_callback(cast(Channel, self))
+
+    def add_on_connection_blocked_callback(self, _: object) -> None: ...
+    def add_on_connection_unblocked_callback(self, _: object) -> None: ...
+    def add_on_close_callback(self, _: object) -> None: ...
+
+    def round(self) -> None:
+        """Let one connection open and end."""
+        self._next()
+        self._closed(self, ChannelClosedByBroker(541, "INTERNAL_ERROR"))
+        self._next()
+
+
+@pytest.mark.parametrize("hosts", ["a", "a,b,c"])
+def test_connections_that_end_at_once_come_again_at_growing_pauses(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    rounds: list[int] = []
+
+    def recorded(number: int, *_: float) -> float:
+        rounds.append(number)
+        return 1.0
+
+    monkeypatch.setattr(connection, "backoff_seconds", recorded)
+    broker = IllBroker()
+    section = RabbitmqSection.model_validate({"url": f"amqp://guest:guest@{hosts}/"})
+    line = BrokerConnection(broker, section, "test")
+    line.start()
+    for _ in range(9):
+        broker.round()
+    assert rounds == list(range(1, 1 + 9 // len(hosts.split(","))))
+    monkeypatch.setattr(connection, "_LIVED_SECONDS", 0.0)
+    broker.round()
+    for _ in range(hosts.count(",")):
+        monkeypatch.setattr(connection, "_LIVED_SECONDS", 10.0)
+        broker.round()
+    assert rounds[-1] == 1, "one that has lived begins anew"
