@@ -131,6 +131,38 @@ def test_an_installation_that_the_workers_refuse_leaves_them_alone(server: Boote
     assert server.main_pid(WORKER) == before[0]
 
 
+def test_a_new_password_reaches_the_services_with_the_next_installation(server: BootedServer) -> None:
+    """systemd copies passwords at the start of a service, so a reload would keep the old one."""
+    before = server.main_pid(WORKER), server.main_pid(API)
+    server.output("rm", "/etc/dtqs/postgresql.dsn")
+    output = server.install()
+    assert "Restarting the workers" in output
+    assert {server.main_pid(WORKER), server.main_pid(API)}.isdisjoint(before)
+    for unit in (WORKER, API):
+        server.output("cmp", "/etc/dtqs/postgresql.dsn", f"/run/credentials/{unit}/dsn")
+    server.dtqs("submit", "echo", "new=password", "--wait")
+
+
+def starts(server: BootedServer) -> list[float]:
+    """Return the times at which systemd started the API, in seconds."""
+    told = server.output("journalctl", "-u", API, "--no-pager", "-o", "short-unix")
+    return [float(line.split()[0]) for line in told.splitlines() if "Starting dtqs-api" in line]
+
+
+def test_connections_do_not_start_an_api_with_a_wrong_file_without_end(server: BootedServer) -> None:
+    """A connection that waits in the socket starts the API again at once, in spite of RestartPreventExitStatus."""
+    set_in_ini(server, "ticket_seconds", "many")
+    assert server.run("systemctl", "restart", API).returncode != 0
+    before = len(starts(server))
+    server.output("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080")
+    eventually(lambda: len(starts(server)) >= before + 2, 60, "the waiting connection starts the API twice")
+    first, second = starts(server)[before : before + 2]
+    assert second - first > 9
+    set_in_ini(server, "ticket_seconds", "86400")
+    server.output("systemctl", "restart", API)
+    server.dtqs("submit", "echo", "right=again", "--wait")
+
+
 def test_a_restart_of_both_servers_under_load_spends_no_attempt(server: BootedServer) -> None:
     before = server.main_pid(WORKER), server.main_pid(API)
     with load(server) as seen:

@@ -52,6 +52,25 @@ def test_a_refused_reload_leaves_the_services_alone(
     assert "workers = many" in output
 
 
+@pytest.mark.parametrize(
+    ("dsn", "url", "named"),
+    [("old", "old", []), ("new", "old", ["dtqs-worker.service"]), ("old", "new", ["dtqs-worker.service"])],
+)
+def test_services_with_passwords_of_before_are_named(tmp_path: Path, dsn: str, url: str, named: list[str]) -> None:
+    """The API does not run here."""
+    copies = tmp_path / "credentials" / "dtqs-worker.service"
+    copies.mkdir(parents=True)
+    for path, text in ((copies / "dsn", "old"), (copies / "amqp", "old"), (tmp_path / "d", dsn), (tmp_path / "u", url)):
+        path.write_text(text)
+    script = """
+        CREDENTIALS=$1/credentials RESTART_NEEDED=$1/restart-needed DSN=$1/d URL=$1/u
+        systemctl() { case $4 in dtqs-worker.service) echo $$ ;; *) echo 0 ;; esac; }
+        note_changed_passwords
+        [ ! -e "$RESTART_NEEDED" ] || cat "$RESTART_NEEDED" """
+    status, output = bash(script, str(tmp_path))
+    assert (status, [line for line in output.splitlines() if not line.startswith("==>")]) == (0, named)
+
+
 def test_another_python_under_the_same_path_makes_another_release(tmp_path: Path) -> None:
     python = tmp_path / "python3"
     names = []
