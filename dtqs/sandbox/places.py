@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dtqs.client_env import CLIENT_ENV
+from dtqs.config.ini_lines import syntax_faults
 from dtqs.sandbox.child import Account, SandboxError, write_private
 from dtqs.sandbox.ports import free_ports, is_free
 from dtqs.trust import why_not_own
@@ -122,10 +123,17 @@ def choose_ports(places: SandboxPaths, api: int | None) -> Ports:
 
 
 def write_ini(places: SandboxPaths, ours: Keys, proposed: Keys = MappingProxyType({})) -> None:
-    """Write the configuration. Keys in `ours` replace those in the file; keys in `proposed` only fill gaps."""
+    """Write the configuration. Keys in `ours` replace those in the file; keys in `proposed` only fill gaps.
+
+    Raises SandboxError for a file that is no INI.
+    """
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
-    with suppress(FileNotFoundError):
-        parser.read_string(places.ini.read_text(encoding="utf-8"))
+    try:
+        with suppress(FileNotFoundError):
+            parser.read_string(places.ini.read_text(encoding="utf-8-sig"))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        faults = syntax_faults(error) if isinstance(error, configparser.Error) else ["is not UTF-8"]
+        raise SandboxError(f"{places.ini} {faults[0]}; correct it, or remove the file for a new one") from None
     for section, values in ours.items():
         if not parser.has_section(section):
             parser.add_section(section)

@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from typing import IO
 
 _LIMIT_SECONDS = 60.0
-_OUTPUT_BYTES = 4000
+_OUTPUT_BYTES = 64 << 10
+_PROBLEM_CHARACTERS = 4000
 
 
 class ConfigCheck:
@@ -38,14 +41,16 @@ class ConfigCheck:
     def problem(self) -> str | None:
         """Return the problem on disk, or None. Call it once, after the check has ended."""
         with self._output, self._faults:
-            self._output.seek(0)
-            self._faults.seek(0)
-            output, faults = (
-                self._output.read(_OUTPUT_BYTES),
-                self._faults.read(_OUTPUT_BYTES).decode(errors="replace").strip(),
-            )
-        if b'"ok": true' in output:
+            output, faults = _end_of(self._output), _end_of(self._faults)
+        # an import of a processor may print before it
+        verdict = output[output.rfind("\n{\n") + 1 :]
+        if '"ok": true' in verdict:
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                self.warnings = [str(each) for each in json.loads(output)["warnings"]]
+                self.warnings = [str(each) for each in json.loads(verdict)["warnings"]]
             return None
-        return faults or f"the check did not end within {_LIMIT_SECONDS:g} s, or was killed"
+        return faults[-_PROBLEM_CHARACTERS:] or f"the check did not end within {_LIMIT_SECONDS:g} s, or was killed"
+
+
+def _end_of(file: IO[bytes]) -> str:
+    file.seek(max(0, os.fstat(file.fileno()).st_size - _OUTPUT_BYTES))
+    return file.read(_OUTPUT_BYTES).decode(errors="replace").strip()

@@ -161,6 +161,27 @@ def test_a_stop_asks_for_more_time_at_each_look_for_ended_processes(
     assert len(asked) == 3
 
 
+def test_a_processor_that_prints_at_its_import_refuses_no_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talkative.py").write_text(
+        "from dtqs import Context, Payload, processor\nprint(900 * 'a model is loaded\\n')\n"
+        "@processor('talk', payload=Payload)\ndef talk(payload: Payload, context: Context) -> None:\n    return None\n"
+    )
+    about = tmp_path / "talkative-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: talkative\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[dtqs.processors]\ntalk = talkative:talk\n")
+    # a database that does not answer makes a warning
+    (tmp_path / "dtqs.ini").write_text("[postgresql]\ndsn = postgresql://127.0.0.1:1/dtqs\n[processor:talk]\n")
+    monkeypatch.setenv("DTQS_CONFIG", str(tmp_path / "dtqs.ini"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    check = ConfigCheck()
+    eventually(lambda: check.is_over, 30)
+    assert check.problem() is None
+    assert check.warnings
+
+
 def test_a_wrong_file_is_reported_and_a_check_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,31 @@ def test_a_key_that_the_user_added_stays_and_the_sandboxs_keys_are_rewritten(tmp
     assert stat.S_IMODE(places.ini.stat().st_mode) == 0o600
 
 
+def test_a_file_of_an_editor_that_marks_utf_8_stays(tmp_path: Path) -> None:
+    places = SandboxPaths(tmp_path)
+    places.ini.write_text("[api]\nworkers = 3\n", encoding="utf-8-sig")
+    write_ini(places, OURS)
+    assert load(places.ini, {}).api.workers == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (b"[postgresql]\ndsn = S3cret\ndsn = S3cret\n", "line 3: [postgresql] dsn stands here a second time"),
+        (b"S3cret\n[api]\n", "line 1: no section begins before it"),
+        (b"[api]\nhost = \xff\n", "is not UTF-8; correct it"),
+    ],
+)
+def test_a_file_that_is_no_ini_is_named_without_its_lines(tmp_path: Path, written: bytes, told: str) -> None:
+    places = SandboxPaths(tmp_path)
+    places.ini.write_bytes(written)
+    with pytest.raises(SandboxError) as caught:
+        write_ini(places, OURS)
+    assert str(caught.value).startswith(f"{places.ini} {told}")
+    assert "S3cret" not in str(caught.value)
+    assert places.ini.read_bytes() == written
+
+
 def test_a_proposed_setting_is_written_once_and_may_be_changed(tmp_path: Path) -> None:
     places = SandboxPaths(tmp_path)
     proposed = {"processor:sms": {"provider": "sink", "sink_file": "/var/sms.jsonl"}}
