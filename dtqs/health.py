@@ -191,7 +191,8 @@ class Settings:
 
     def get(self, section: str, key: str, default: str) -> str:
         """Return the value of a key: of the environment, else of the file, else the default."""
-        return self._environ.get(_variable(section, key)) or self._of_file(section, key) or default
+        value = self._environ.get(_variable(section, key), "").strip("\r\n")
+        return value or self._of_file(section, key) or default
 
     def is_variable(self, section: str, key: str) -> bool:
         """Tell whether the environment has the value."""

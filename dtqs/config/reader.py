@@ -173,7 +173,8 @@ def _overlay(
         twin = f"{key}_file" if not key.endswith("_file") else key.removesuffix("_file")
         if twin in entries and not entries[twin].where.startswith("environment "):
             del entries[twin]
-        entries[key] = Entry(text, f"environment {name}")
+        # a file that was read into a variable often brings its line break
+        entries[key] = Entry(text.strip("\r\n"), f"environment {name}")
     return raw
 
 

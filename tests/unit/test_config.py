@@ -209,7 +209,13 @@ def test_a_line_break_in_a_variable_or_a_secrets_file_is_refused(tmp_path: Path)
     assert problem.startswith(f"{tmp_path}/dtqs.ini line 2: [rabbitmq] url_file: the file has several lines")
     (problem,) = problems(tmp_path, "", {"DTQS_RABBITMQ_URL": secret.read_text()})
     assert problem.startswith("environment DTQS_RABBITMQ_URL: [rabbitmq] url: the value has several lines")
-    assert load(None, {"DTQS_API_PORT": "80\n", "DTQS_RABBITMQ_URL": "amqp://a:b@one/dtqs\n"}).api.port == 80
+
+
+def test_a_variable_loses_the_line_break_at_its_end(tmp_path: Path) -> None:
+    environ = {"DTQS_FILES_DIRECTORY": f"{tmp_path}\n", "DTQS_RABBITMQ_URL": "amqp://a:b@one/dtqs\r\n"}
+    config = load(None, environ)
+    assert config.files.directory == tmp_path
+    assert config.rabbitmq.url.get_secret_value() == "amqp://a:b@one/dtqs"
 
 
 @pytest.mark.parametrize("host", ["one two", "one\x7f", "one\u00a0two"])

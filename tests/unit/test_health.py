@@ -143,6 +143,10 @@ def test_the_settings_come_from_the_environment_else_from_the_file(
     assert "/nowhere/c" in check("supervisor", False, str(file))[1]
 
 
+def test_a_variable_loses_the_line_break_at_its_end() -> None:
+    assert Settings(None, {"DTQS_API_PORT": "2\n"}).get("api", "port", "8080") == "2"
+
+
 def test_an_indented_line_is_read_as_the_services_read_it(tmp_path: Path) -> None:
     """It goes on with the value above it, unless the whole section is indented."""
     file = tmp_path / "dtqs.ini"
