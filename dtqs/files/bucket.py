@@ -69,7 +69,6 @@ class BucketStore:
             self._client.put(
                 self._bucket, self._key(pending.file_id), pending.fileno(), pending.size_bytes, pending.sha256
             )
-        pending.temporary.unlink()
 
     def _copy(self, name: str, file_id: str, into: BinaryIO) -> None:
         try:

@@ -28,10 +28,11 @@ class TooLarge(InputRefused):
 
 
 class PendingFile:
-    """One new file. Write it in chunks, then `commit` or `abort`; leaving the context without a commit aborts.
+    """One new file. Write it in chunks, then `commit`; leaving the context aborts, and removes what is left.
 
-    `keep` makes the file durable under its id, and leaves nothing at `temporary`. An interrupt may come after any step.
-    So every opened file already belongs to an object that closes it, and an abandoned file is aborted.
+    `keep` makes the file durable under its id, and may leave the bytes at `temporary`. An interrupt may come after any
+    step. So every opened file already belongs to an object that closes it, and an abandoned file is aborted. `commit`
+    removes nothing, also if it fails: to unlink 2 GiB takes 100 ms, which an API process spends in a thread.
     """
 
     _begun = False
@@ -79,13 +80,8 @@ class PendingFile:
 
     def commit(self) -> tuple[str, int, str]:
         """Make the file durable; return its id, size in bytes and SHA-256 in hexadecimal. Raises FilesUnavailable."""
-        try:
-            with disk_faults():
-                self._keep(self)
-        except BaseException:
-            self.abort()
-            raise
-        self._begun = False
+        with disk_faults():
+            self._keep(self)
         self._close()
         return self.file_id, self.size_bytes, self.sha256
 

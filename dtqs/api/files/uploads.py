@@ -4,7 +4,7 @@ It exists once it is complete and durable and has its row.
 """
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import falcon
@@ -35,6 +35,8 @@ _PART_HEAD_BYTES = 2 << 10
 _PIECE_BYTES = 1 << 20
 _SMALL_BYTES = 64 << 10
 """Pieces up to this size are written at once: that costs less than handing them to a thread."""
+_LARGE_BYTES = 16 << 20
+"""A thread writes each piece of a file from this size on: a write that fails unlinks the file."""
 
 
 class Uploads:
@@ -58,7 +60,7 @@ class Uploads:
         try:
             self._rows.insert(upload, caller.key_id)
         except BaseException:
-            self._space.remove(upload.file_id)
+            _remove(self._space, upload)
             raise
         resp.set_header("Location", self._links.file(upload.file_id))
         document = {
@@ -83,14 +85,14 @@ class Uploads:
             if is_form:
                 return self._receive_form(req, limit_bytes, share, memory)
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))
-            with self._space.new_upload() as pending, closing(pieces(req, limit_bytes, memory.piece)) as body:
+            with _ended(self._space.new_upload()) as pending, closing(pieces(req, limit_bytes, memory.piece)) as body:
                 _write(pending, body, share)
                 return _commit(pending, safe_name(name), self._space.over_network)
 
     def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare, memory: ByteShare) -> OutputFile:
         received: OutputFile | None = None
         whole = pieces(req, limit_bytes + FORM_OVERHEAD_BYTES, memory.piece)
-        with self._space.new_upload() as pending, closing(whole):
+        with _ended(self._space.new_upload()) as pending, closing(whole):
             for part in _form(req, whole, limit_bytes + FORM_OVERHEAD_BYTES):
                 name = _filename(part)
                 if received or not name:
@@ -104,6 +106,26 @@ class Uploads:
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
             return _commit(pending, received.name, self._space.over_network)
+
+
+@contextmanager
+def _ended(pending: PendingFile) -> Iterator[PendingFile]:
+    """Remove what is left of a file at the end: in a thread if it is large, since to unlink 2 GiB takes 100 ms."""
+    try:
+        yield pending
+    finally:
+        if pending.size_bytes <= _PIECE_BYTES:
+            pending.abort()
+        else:
+            in_thread(pending.abort)
+
+
+def _remove(space: FileSpace, upload: OutputFile) -> None:
+    """Remove a stored upload that gets no row. A request over the network lets others run while it waits."""
+    if space.over_network:
+        space.remove(upload.file_id)
+    else:
+        in_thread(space.remove, upload.file_id)
 
 
 def _of_part(part: Any, memory: ByteShare) -> Iterator[bytes]:
@@ -157,7 +179,7 @@ def _filename(part: Any) -> str | None:
 def _write(pending: PendingFile, body: Iterator[bytes], share: UploadShare) -> None:
     for piece in body:
         share.cover(pending.size_bytes + len(piece))
-        if len(piece) <= _SMALL_BYTES:
+        if len(piece) <= _SMALL_BYTES and pending.size_bytes < _LARGE_BYTES:
             pending.write(piece)
         else:
             in_thread(pending.write, piece)

@@ -1,5 +1,7 @@
 """The memory of uploads: room for their pieces is held while a body comes, and given back at each end."""
 
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +14,8 @@ from dtqs.api.files.uploads import Uploads
 from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES
 from dtqs.api.submit.task_links import Links
 from dtqs.config import FilesSection
-from dtqs.files import FileSpace
+from dtqs.errors import FilesUnavailable, StoreUnavailable
+from dtqs.files import FileSpace, PendingFile
 
 SIZE = 3 << 20
 FORM = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s\r\n--b--\r\n'
@@ -79,4 +82,65 @@ def test_an_upload_that_breaks_off_gives_its_room_back(uploads: Uploads, kind: s
         uploads.on_post(req, falcon.Response())
     assert max(body.held) == 1 << 20
     assert not uploads._memory._by_key
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def unlinking(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect the threads that delete files."""
+    threads: list[int] = []
+
+    def unlink(path: Any, **options: Any) -> None:
+        real(path, **options)
+        threads.append(threading.get_ident())
+
+    real = os.unlink
+    monkeypatch.setattr(os, "unlink", unlink)
+    return threads
+
+
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_a_large_upload_that_breaks_off_is_deleted_in_a_thread(
+    uploads: Uploads, kind: str, unlinking: list[int]
+) -> None:
+    """To unlink 2 GiB takes 100 ms."""
+    body, req = incoming(uploads, kind)
+    body.ends_at = SIZE - 1
+    with pytest.raises(falcon.HTTPBadRequest):
+        uploads.on_post(req, falcon.Response())
+    assert len(unlinking) == 1
+    assert threading.get_ident() not in unlinking
+
+
+def test_a_large_upload_without_a_row_is_deleted_in_a_thread(
+    uploads: Uploads, unlinking: list[int], tmp_path: Path
+) -> None:
+    def insert(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    uploads._rows = cast(Any, SimpleNamespace(insert=insert))
+    with pytest.raises(StoreUnavailable):
+        uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
+    assert len(unlinking) == 1
+    assert threading.get_ident() not in unlinking
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_temporary_file_of_an_upload_elsewhere_is_deleted_in_a_thread(
+    uploads: Uploads, fails: bool, unlinking: list[int], tmp_path: Path
+) -> None:
+    def keep(_: PendingFile) -> None:
+        if fails:
+            raise OSError("the storage is away")
+
+    pending = PendingFile("id", tmp_path / "id.part", keep)
+    uploads._space = cast(Any, SimpleNamespace(new_upload=lambda: pending, over_network=True))
+    if fails:
+        with pytest.raises(FilesUnavailable):
+            uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
+    else:
+        uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
+    assert len(unlinking) == 1
+    assert threading.get_ident() not in unlinking
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
