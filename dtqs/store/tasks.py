@@ -123,10 +123,10 @@ class Tasks:
         ((count,),) = self._database.run("count_pending", {"key_id": key_id, "limit": limit})
         return int(count)
 
-    def is_known(self, key: IdempotencyKey) -> bool:
-        """Tell whether the same submit was accepted before. Raises StoreUnavailable."""
-        rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key})
-        return bool(rows) and rows[0][0] == key.body_hash
+    def earlier_ids(self, key: IdempotencyKey) -> list[str] | None:
+        """Return the tasks of an earlier submit with this key and body, or None. Raises StoreUnavailable."""
+        rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key, "hours": key.hours})
+        return list(rows[0][1]) if rows and rows[0][0] == key.body_hash else None
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Other tasks are left out.

@@ -137,6 +137,17 @@ def test_the_same_key_with_another_body_is_a_conflict(world: World) -> None:
     assert world.value("SELECT count(*) FROM tasks") == 1
 
 
+def test_a_submit_is_known_until_its_key_expires(world: World) -> None:
+    """The expired row may stay for minutes. Its key lets a submit pass `max_pending` no more."""
+    first, _ = world.store.tasks.insert_once([new_task()], key())
+    assert world.store.tasks.earlier_ids(key()) == first
+    assert world.store.tasks.earlier_ids(key(b"two")) is None
+    assert world.store.tasks.earlier_ids(key(name="other")) is None
+    world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' RETURNING 1")
+    assert world.store.tasks.earlier_ids(key()) is None
+    assert world.store.tasks.insert_once([new_task()], key())[0] != first
+
+
 def test_a_key_belongs_to_its_api_key(world: World) -> None:
     world.store.tasks.insert_once([new_task()], key())
     _, stored = world.store.tasks.insert_once([new_task()], IdempotencyKey(uuid7(), "k", b"two", 24.0))

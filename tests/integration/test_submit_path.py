@@ -82,3 +82,33 @@ def test_a_submit_that_waits_for_its_outcome_holds_no_payload(
     body = [{"task_type": "echo", "payload": {"note": note}} for _ in range(count)]
     assert client.simulate_post("/submit", json=body if count > 1 else body[0]).status_code == 202
     assert held == [[]]
+
+
+def test_a_repeated_submit_is_accepted_whatever_its_key_may_do_now(world: World, parts: AppParts) -> None:
+    later = {"task_type": "echo", "payload": {}, "priority": 9, "delay_seconds": 3600}
+    _, secret = world.store.api_keys.create("ada", ["submit"])
+    headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "one"}
+    client = TestClient(create_app(parts), headers=headers)
+    first = client.simulate_post("/submit", json=later)
+    assert first.status_code == 202
+    for column, value in (("max_priority", 5), ("max_pending", 1)):
+        world.rows(f"UPDATE api_keys SET {column} = {value} RETURNING 1")
+        client = TestClient(create_app(parts), headers=headers)
+        again = client.simulate_post("/submit", json=later)
+        assert again.status_code == 202, again.text
+        assert again.json["task_id"] == first.json["task_id"]
+    streamed = client.simulate_post("/submit", json=later, headers={"Prefer": "wait=1"})
+    assert streamed.json["task_id"] == first.json["task_id"]
+    other = client.simulate_post("/submit", json=later, headers={"Idempotency-Key": "two"})
+    assert other.status_code == 403
+
+
+def test_an_expired_idempotency_key_lets_no_submit_pass_max_pending(world: World, parts: AppParts) -> None:
+    later = {"task_type": "echo", "payload": {}, "delay_seconds": 3600}
+    _, secret = world.store.api_keys.create("ada", ["submit"])
+    world.rows("UPDATE api_keys SET max_pending = 1 RETURNING 1")
+    client = TestClient(create_app(parts), headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": "one"})
+    assert [client.simulate_post("/submit", json=later).status_code for _ in range(2)] == [202, 202]
+    world.rows("UPDATE idempotency_keys SET created_at = now() - interval '25 hours' RETURNING 1")
+    assert client.simulate_post("/submit", json=later).status_code == 429
+    assert world.rows("SELECT count(*) FROM tasks") == [(1,)]

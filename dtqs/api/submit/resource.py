@@ -14,7 +14,7 @@ from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.submit.ceilings import SubmitLimits
-from dtqs.api.submit.examine import Examiner, SubmittedBody
+from dtqs.api.submit.examine import Examiner, Judged, SubmittedBody
 from dtqs.api.submit.gather import WAITING_BYTES, Gather
 from dtqs.api.submit.hinting import Hinting
 from dtqs.api.submit.intake import Intake
@@ -27,7 +27,9 @@ from dtqs.store.tasks import IdempotencyKey, Tasks
 from dtqs.task import NewTask, Status
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_NO_ROOM_NEEDED = nullcontext()
+Earlier = list[str] | None
+"""The tasks of the submit that this one repeats, if they are known already."""
+_NO_ROOM_NEEDED: AbstractContextManager[Earlier] = nullcontext()
 Accepted = tuple[list[str], Mapping[str, Status] | None]
 """The ids of accepted tasks, and their statuses; None if all are pending."""
 
@@ -61,27 +63,22 @@ class Submit:
             body = read_body(req, self._max_body_bytes, share.cover)
             judged = self._examiner.judge(SubmittedBody(body, caller.key_id, has_key))
             del body
-            tasks = self._intake.complete(judged.examined, caller.owner)
-            origin = current_origin()
-            for task in tasks:
-                task.origin = origin
             key = self._key(req, judged.body_hash, caller) if has_key else None
-            if caller.ceilings is not None:
-                tasks = self._limits.within(tasks, caller.ceilings, judged.many)
+            tasks, earlier = self._allowed(judged, key, caller)
             followed = self._following.begin(req, tasks, caller.name_space)
-            with self._room_for(tasks, key, caller):
+            with self._room_for(tasks, key, caller, earlier) as earlier:
                 if key is None and len(tasks) == 1:
                     self._gather.submit(tasks[0])
                     ids, statuses = [tasks[0].task_id], None
                 else:
-                    ids, statuses = self._store(tasks, key)
+                    ids, statuses = self._store(tasks, key, earlier)
             answer = self._links.accepted(ids, caller.name_space, statuses)
             resp.status = falcon.HTTP_202
             resp.content_type = falcon.MEDIA_JSON
             resp.set_header("Location", self._links.array(ids) if judged.many else self._links.task(ids[0]))
             resp.data = orjson.dumps(answer if judged.many else answer[0])
             if followed is not None:
-                del judged, task, tasks  # thousands of submits may wait here, and a payload may have megabytes
+                del judged, tasks  # thousands of submits may wait here, and a payload may have megabytes
                 share.free()
                 followed.answer(resp, ids, are_new=statuses is None)
         except BaseException:
@@ -91,27 +88,49 @@ class Submit:
         finally:
             share.free()
 
+    def _allowed(self, judged: Judged, key: IdempotencyKey | None, caller: Caller) -> tuple[list[NewTask], Earlier]:
+        """Return the tasks, within the key's ceilings.
+
+        Ceilings, limits and uploads may have changed since the submit that this one repeats, so they do not matter
+        then. Raises Invalid, AboveCeiling, StoreUnavailable.
+        """
+        try:
+            tasks = self._intake.complete(judged.examined, caller.owner)
+            origin = current_origin()
+            for task in tasks:
+                task.origin = origin
+            return tasks if caller.ceilings is None else self._limits.within(tasks, caller.ceilings, judged.many), None
+        except Invalid:
+            earlier = None if key is None else self._tasks.earlier_ids(key)
+            if earlier is None:
+                raise
+            return judged.examined.tasks, earlier
+
     def _room_for(
-        self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller
-    ) -> AbstractContextManager[None]:
+        self, tasks: Sequence[NewTask], key: IdempotencyKey | None, caller: Caller, earlier: Earlier
+    ) -> AbstractContextManager[Earlier]:
         """Hold room for tasks of a key with `max_pending`. Raises TooManyRequests, in `with`."""
-        if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None:
-            return _NO_ROOM_NEEDED
+        if caller.key_id is None or caller.ceilings is None or caller.ceilings.max_pending is None or earlier:
+            return _NO_ROOM_NEEDED if earlier is None else nullcontext(earlier)
         return self._taken(caller.key_id, caller.ceilings.max_pending, len(tasks), key)
 
     @contextmanager
-    def _taken(self, key_id: str, most: int, count: int, key: IdempotencyKey | None) -> Iterator[None]:
-        """Hold room. A repeated submit already has it. Raises TooManyRequests."""
+    def _taken(self, key_id: str, most: int, count: int, key: IdempotencyKey | None) -> Iterator[Earlier]:
+        """Hold room, or return the tasks of an earlier submit, which need none. Raises TooManyRequests."""
+        earlier: Earlier = None
         with ExitStack() as room:
             try:
                 room.enter_context(self._room.taken(key_id, most, count))
             except TooManyRequests:
-                if key is None or not self._tasks.is_known(key):
+                earlier = None if key is None else self._tasks.earlier_ids(key)
+                if earlier is None:
                     raise
-            yield
+            yield earlier
 
-    def _store(self, tasks: Sequence[NewTask], key: IdempotencyKey | None) -> Accepted:
+    def _store(self, tasks: Sequence[NewTask], key: IdempotencyKey | None, earlier: Earlier) -> Accepted:
         """Store an array, or tasks under an idempotency key, in a commit of their own: all or none."""
+        if earlier is not None:
+            return earlier, self._statuses(earlier)
         if key is not None:
             return self._store_once(tasks, key)
         with self._turn(tasks):
@@ -126,7 +145,10 @@ class Submit:
         if ids == [task.task_id for task in tasks]:
             self._hinting.stored(tasks, stored)
             return ids, None
-        return ids, {watched.task_id: watched.status for watched in self._reads.watched(ids)}
+        return ids, self._statuses(ids)
+
+    def _statuses(self, task_ids: Sequence[str]) -> Mapping[str, Status]:
+        return {watched.task_id: watched.status for watched in self._reads.watched(task_ids)}
 
     def _turn(self, tasks: Sequence[NewTask]) -> AbstractContextManager[None]:
         """Hold one of the turns of arrays and keys, which are fair between API keys. Raises StoreUnavailable."""
