@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from dtqs import sink
 from dtqs.deadline import Deadline, Stop
 from dtqs.errors import BrokerUnavailable, FilesUnavailable, StoreUnavailable
+from dtqs.repeated_fault import RepeatedFaults
 
 logger = logging.getLogger(__name__)
 _AGAIN_SECONDS = 1.0
 _SOON_SECONDS = 0.1
+_LONGEST_SECONDS = 30.0
+"""The most time between two tries of a chore that fails for another reason than a server that is away."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Chore:
     is_busy: Callable[[], bool] = lambda: False
     due_at: float = 0.0
     failing: bool = field(default=False)
+    faults: int = field(default=0)
+    fault_log: RepeatedFaults = field(default_factory=lambda: RepeatedFaults(logger))
 
 
 def run(chores: Sequence[Chore], stop: Stop, beat: Callable[[], None]) -> None:
@@ -92,12 +97,14 @@ def _turn(chore: Chore) -> float:
             logger.warning("chore cannot be done now", extra={"chore": chore.name, "reason": str(error)})
         chore.failing = True
         return soon
-    except Exception:  # an error in one chore must not stop the others
-        logger.exception("chore failed", extra={"chore": chore.name})
-        return soon
-    if chore.failing:
+    except Exception as error:  # an error in one chore must not stop the others
+        chore.fault_log.tell("chore failed", error, chore=chore.name)
+        chore.faults += 1
+        # never less often than after a success: a keeper judges only if its turns come on time
+        return min(soon * 2.0 ** min(chore.faults - 1, 10), chore.every_seconds, _LONGEST_SECONDS)
+    if chore.failing or chore.faults:
         logger.info("chore goes on", extra={"chore": chore.name})
-    chore.failing = False
+    chore.failing, chore.faults = False, 0
     if more:
         return 0.0
     return min(chore.every_seconds, _SOON_SECONDS) if chore.is_busy() else chore.every_seconds

@@ -14,6 +14,7 @@ from dtqs.broker.worker_link import WorkerLink
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreRefused, StoreUnavailable
 from dtqs.event import LogRef
+from dtqs.repeated_fault import RepeatedFaults
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.scoreboard import Slot
 from dtqs.settlement import Settlement
@@ -72,7 +73,7 @@ class Beat:
         self._repairing, self._repaired_to = "", FIRST_ID
         self._next_beat_at = 0.0
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
-        self._cancel_noted = False
+        self._cancel_noted, self._faults = False, RepeatedFaults(logger)
         self._early_from = 0.0
         self._wake = threading.Event()
         self._end = threading.Event()
@@ -164,8 +165,8 @@ class Beat:
             logger.warning(
                 "heartbeat failed", extra={"worker_id": self._parts.identity.worker_id, "reason": str(error)}
             )
-        except Exception:  # without this thread the worker would be marked dead
-            logger.exception("heartbeat failed")
+        except Exception as error:  # without this thread the worker would be marked dead
+            self._faults.tell("heartbeat failed", error)
 
     def _give_away_late_work(self) -> None:
         """After a moment, hold no unclaimed delivery and no task behind the running one (law 4 of the architecture)."""

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from dtqs import sink
+from dtqs.repeated_fault import RepeatedFaults
 from dtqs.scoreboard import Slot
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.own_lease import OwnLease
@@ -198,14 +199,15 @@ class AttemptLimits:
         raise Interrupted(request.reason)
 
     def _watch(self) -> None:
+        faults = RepeatedFaults(logger)
         while not self._ended:
             self._slot.beat()
             try:
                 self._handle_queued_signal()
                 self._check_limits()
                 self._correct_kill_time()
-            except Exception:  # without this thread, the supervisor would kill the worker for its silence
-                logger.exception("the check of the time limit failed: it is repeated")
+            except Exception as error:  # without this thread, the supervisor would kill the worker for its silence
+                faults.tell("the check of the time limit failed: it is repeated", error)
 
     def _handle_queued_signal(self) -> None:
         """Wait for a signal for one tick at most, and act on it."""

@@ -19,6 +19,7 @@ from dtqs.api.submit.hinting import Hinting
 from dtqs.config import LeaseSection
 from dtqs.errors import StoreUnavailable
 from dtqs.event_seal import EventSeal
+from dtqs.repeated_fault import RepeatedFaults
 from dtqs.store.workers import ProcessTotals, Workers
 from dtqs.uuid7 import uuid7
 
@@ -59,6 +60,7 @@ class Chores:
         self._process_id, self._node_name = uuid7(), socket.gethostname()
         self._greenlets: list[gevent.Greenlet] = []
         self._freed_memory = FreedMemory()
+        self._faults = RepeatedFaults(logger)
 
     def start(self) -> None:
         """Safe to call twice."""
@@ -95,8 +97,8 @@ class Chores:
             try:
                 self._gather.expire()
                 self._freed_memory.turn(self._hub.count)
-            except Exception:  # a failed turn must not be the last: late submits would wait on
-                logger.exception("a turn of refusing late submits failed")
+            except Exception as error:  # a failed turn must not be the last: late submits would wait on
+                self._faults.tell("a turn of refusing late submits failed", error)
 
     def _put_off(self) -> None:
         if self._fitness.refusal is not None:
@@ -105,16 +107,16 @@ class Chores:
             self._hinting.put_far_out()
         except StoreUnavailable as error:
             logger.warning("hints are not put off: the relay will publish again", extra={"reason": str(error)})
-        except Exception:  # a failed turn must not be the last
-            logger.exception("a turn of putting hints off failed")
+        except Exception as error:  # a failed turn must not be the last
+            self._faults.tell("a turn of putting hints off failed", error)
 
     def _look_at_schema(self) -> None:
         try:
             self._fitness.look()
         except StoreUnavailable:
             pass  # writing the totals, which follows, logs it
-        except Exception:  # as above
-            logger.exception("the schema's version cannot be checked")
+        except Exception as error:  # as above
+            self._faults.tell("the schema's version cannot be checked", error)
 
     def _learn_key(self) -> None:
         if self._fitness.refusal is not None or not self._seal.needs_key:
@@ -123,8 +125,8 @@ class Chores:
             self._seal.learn(self._workers.event_key())
         except StoreUnavailable:
             pass  # writing the totals, which follows, logs it
-        except Exception:  # as above
-            logger.exception("the key of the events cannot be read")
+        except Exception as error:  # as above
+            self._faults.tell("the key of the events cannot be read", error)
 
     def _count(self, ends: bool = False) -> None:
         if self._fitness.refusal is not None:
@@ -134,5 +136,5 @@ class Chores:
             self._workers.count(self._process_id, "api", self._node_name, self._totals, ends)
         except StoreUnavailable as error:
             logger.warning("totals are not written", extra={"reason": str(error)})
-        except Exception:  # as above
-            logger.exception("totals cannot be written")
+        except Exception as error:  # as above
+            self._faults.tell("totals cannot be written", error)

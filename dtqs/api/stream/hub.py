@@ -21,6 +21,7 @@ from dtqs.api.stream.unsent import Unsent
 from dtqs.api.stream.watcher import Watcher
 from dtqs.errors import StoreUnavailable
 from dtqs.event import TaskEvent
+from dtqs.repeated_fault import RepeatedFaults
 from dtqs.store.reads import Reads
 from dtqs.task import OUTCOMES, TaskRecord
 
@@ -130,7 +131,7 @@ class Hub:
             self._wake.set()
 
     def _run(self) -> None:
-        reread_at = time.monotonic() + self._reread_seconds
+        reread_at, faults = time.monotonic() + self._reread_seconds, RepeatedFaults(logger)
         while True:
             self._wake.wait(max(0.0, reread_at - time.monotonic()))
             self._wake.clear()
@@ -144,8 +145,8 @@ class Hub:
             except StoreUnavailable as error:
                 logger.warning("streams wait for the store", extra={"reason": str(error)})
                 self._pause()
-            except Exception:  # one unreadable row must not end every stream
-                logger.exception("a turn of the streams failed")
+            except Exception as error:  # one unreadable row must not end every stream
+                faults.tell("a turn of the streams failed", error)
                 self._pause()
 
     def _pause(self) -> None:

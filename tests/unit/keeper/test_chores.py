@@ -1,11 +1,14 @@
 """Loops of chores: what one loop waits for delays no other, and a loop that hangs ends the beats of the process."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from dtqs.deadline import Deadline, Stop
+from dtqs.errors import StoreUnavailable
+from dtqs.keeper import chores
 from dtqs.keeper.chores import Chore, ChoreThread, CommonBeat
 from tests.support.helpers import eventually
 
@@ -74,3 +77,34 @@ def test_the_process_beats_once_each_of_its_loops_has_beaten() -> None:
     assert beats == ["beat"]
     common.beat("main")
     assert beats == ["beat"] * 2
+
+
+def test_a_chore_that_fails_each_time_comes_less_often_and_has_one_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    broken = True
+
+    def turn() -> bool:
+        if broken:
+            raise ValueError("a setting is damaged")
+        return False
+
+    chore = Chore("old queues", 300, turn)
+    assert [chores._turn(chore) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert [record.getMessage() for record in caplog.records] == ["chore failed"]
+    broken = False
+    with caplog.at_level(logging.INFO):
+        assert chores._turn(chore) == 300
+    assert [record.getMessage() for record in caplog.records][1:] == ["chore goes on"]
+    broken = True
+    assert chores._turn(chore) == 1
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), ValueError("damaged")])
+@pytest.mark.parametrize(("every", "pauses"), [(0.5, {0.5}), (2.5, {1.0, 2.0, 2.5})])
+def test_a_chore_that_fails_never_comes_less_often_than_one_that_succeeds(
+    error: Exception, every: float, pauses: set[float]
+) -> None:
+    def turn() -> bool:
+        raise error
+
+    chore = Chore("reclaim", every, turn)
+    assert {chores._turn(chore) for _ in range(8)} <= pauses
