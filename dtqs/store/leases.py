@@ -97,6 +97,10 @@ class Leases:
         }
         return self._database.run_once("part", parameters)
 
+    def free(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of the tasks whose rows no other session has locked. Raises StoreUnavailable."""
+        return {row[0] for row in self._database.run_once("free_tasks", {"ids": array(list(task_ids))})}
+
     def landed(self, worker_id: str, task_ids: Sequence[str]) -> list[LogRef]:
         """Return the tasks whose last spent attempt is this worker's, as events without a log row.
 

@@ -256,7 +256,9 @@ class Beat:
 
     def _report(self) -> WorkerReport:
         running, totals = self._parts.hold.running, self._parts.totals
-        state = "draining" if self._drains() else "busy" if running else "ready"
+        # a worker that cannot write an outcome runs nothing, and takes nothing either
+        is_busy = running is not None or self._parts.hold.lease_id is not None
+        state = "draining" if self._drains() else "busy" if is_busy else "ready"
         return WorkerReport(
             state=state,
             task_id=running.task_id if running else None,

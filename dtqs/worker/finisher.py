@@ -12,9 +12,11 @@ from dtqs.event import LogRef
 from dtqs.event_seal import EventSeal
 from dtqs.settlement import Kind, Settlement, describe, error_json
 from dtqs.store import Store
+from dtqs.store.driver.failures import StoreBlocked
 from dtqs.store.leases import FEW
 from dtqs.store.workers import ProcessTotals
 from dtqs.task import OUTCOMES, Claimed
+from dtqs.uuid7 import uuid7
 from dtqs.worker.hold import Hold
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class Finisher:
                 with self._hold.lock:
                     rows, outcomes = self._settle()
             except Exception as error:  # the outcome is still valid, and the worker must live on
+                if isinstance(error, StoreBlocked):
+                    self._finish_free()
                 if self._give_up():
                     logger.error(
                         "outcome not written", extra={"lease_id": self._hold.lease_id, "reason": describe(error)}
@@ -68,6 +72,44 @@ class Finisher:
             self.announce(rows, (*self._hold.earlier, *self._hold.settled), outcomes)
             self._hold.done()
             return True
+
+    def _finish_free(self) -> None:
+        """Settle the tasks whose rows are free, after a wait in vain for one that another session has locked.
+
+        One such row would hold up the outcomes of a whole batch. If this fails, the next turn tries it again.
+        """
+        try:
+            with self._hold.lock:
+                settlements, rows = self._settle_free_locked()
+        except StoreUnavailable as error:
+            fields = {"lease_id": self._hold.lease_id, "reason": str(error)}
+            logger.warning("outcomes of free tasks held", extra=fields)
+        else:
+            self.announce(rows, settlements)
+
+    def _settle_free_locked(self) -> tuple[list[Settlement], list[LogRef]]:
+        hold, tasks = self._hold, self._hold.tasks
+        divided = hold.earlier_id is not None
+        if not divided:
+            free = self._store.leases.free([task.task_id for task in tasks]) if len(tasks) > 1 else set()
+            if not 0 < len(free) < len(tasks):
+                return [], []
+            hold.divide_locked(uuid7(), free)
+        assert hold.earlier_id is not None
+        assert hold.lease_id is not None
+        keep = [task.task_id for task in hold.tasks]
+        try:
+            # after a lost reply, the repetition of a part changes nothing
+            rows = self._store.leases.finish_part(self._worker_id, hold.earlier_id, hold.lease_id, hold.earlier, keep)
+        except (StoreBlocked, *UNSTORABLE) as error:
+            if not divided:  # no earlier try of this part can have succeeded
+                hold.unite_locked(tasks)
+            if not isinstance(error, StoreBlocked):
+                hold.settled, hold.earlier = refused(hold.settled, error), refused(hold.earlier, error)
+            return [], []
+        settlements, rows = hold.earlier, rows or self.landed_part_locked()
+        hold.end_part_locked()
+        return settlements, rows
 
     def announce(self, rows: Sequence[LogRef], settlements: Sequence[Settlement], outcomes: Sequence[str] = ()) -> None:
         """Count committed settlements, and publish their events, with hints for the tasks that are due again.

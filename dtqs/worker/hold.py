@@ -5,7 +5,8 @@ It also has the known leases of this process: from the request of a claim until 
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from operator import attrgetter
 
 from dtqs import naming
 from dtqs.settlement import Settlement
@@ -107,6 +108,23 @@ class Hold:
         begun = len(self.settled) + (self.running is not None)
         self.earlier, self.settled, self.rest, self.cut = self.settled, [], self.tasks[begun:], True
         self.tasks = (self.running,) if self.running else ()
+
+    def divide_locked(self, next_id: str, part: Collection[str]) -> None:
+        """Move all tasks but those of `part` to the next lease. No task runs any more."""
+        self.known.add(next_id)
+        self.earlier_id, self.lease_id = self.lease_id, next_id
+        begun = {one.task_id for one in self.settled}
+        self.earlier = [one for one in self.settled if one.task_id in part]
+        self.settled = [one for one in self.settled if one.task_id not in part]
+        self.rest = [task for task in self.tasks if task.task_id in part and task.task_id not in begun]
+        self.tasks = [task for task in self.tasks if task.task_id not in part]
+
+    def unite_locked(self, tasks: Sequence[Claimed]) -> None:
+        """Undo `divide_locked`, since its part was not committed. `tasks`: those before it."""
+        self.known.discard(self.lease_id or "")
+        self.lease_id, self.earlier_id = self.earlier_id, None
+        self.settled = sorted([*self.earlier, *self.settled], key=attrgetter("task_id"))
+        self.tasks, self.earlier, self.rest = tasks, [], ()
 
     def end_part_locked(self) -> None:
         """Forget the earlier lease: its part is settled."""

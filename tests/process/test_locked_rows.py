@@ -69,3 +69,19 @@ def test_a_locked_row_of_an_unknown_type_holds_up_no_other_task(trial: Try) -> N
         assert len(system.rows(put_off, free)) == 4
     eventually(lambda: system.rows(put_off, [stuck]), 20, "the task is put off when its row is free")
     system.check()
+
+
+def test_a_locked_task_holds_up_no_other_outcome_of_its_batch(trial: Try) -> None:
+    system = trial(ONE, supervisor=False)
+    limit_statements(system)
+    stuck, *free = system.put({"seconds": 0}, 50, task_type="nap")
+    system.start_supervisor()
+    with locked(system, "tasks", "id", [stuck]):
+        system.hint([stuck, *free], light=True, task_type="nap")
+        assert set(system.outcomes(free, 20)) == {"completed"}
+        holder = system.holder(stuck).worker_id
+        busy = "SELECT 1 FROM workers WHERE id = %s AND state = 'busy' AND heartbeat_at > now() - interval '5 s'"
+        eventually(lambda: system.rows(busy, holder), 10, "its worker tells that it is busy")
+    assert system.outcome(stuck, 20) == "completed"
+    assert system.spent() == {1: 50}
+    system.check()
