@@ -187,11 +187,35 @@ def test_a_watermark_has_the_requested_place(transcode: Run, source: Path, sourc
     (sources / "mark.png").write_bytes(b"%!PS")
     with pytest.raises(PermanentError, match="the watermark cannot be read as an image"):
         transcode(source, {"watermark": {"source": f"file:{sources}/mark.png"}, **FAST})
-    Image.new("L", (1, 60_000_000 // 40)).save(sources / "tall.png")
-    with pytest.raises(
-        PermanentError, match="the watermark would have 96 × 144000000 pixels on the video; allowed are 40000000"
-    ):
-        transcode(source, {"watermark": {"source": f"file:{sources}/tall.png", "width_fraction": 1}, **FAST})
+
+
+def test_a_watermark_fits_into_the_video(transcode: Run, source: Path, sources: Path) -> None:
+    """Check one that is higher than the video, one of a single column, and margins without room."""
+    high = Image.new("RGB", (20, 200), "white")
+    high.paste("black", (0, 100, 20, 200))
+    high.save(sources / "high.png")
+    Image.new("L", (1, 60_000_000 // 40), 255).save(sources / "column.png")
+    Image.new("L", (2, 1), 255).save(sources / "wide.png")
+    marks = {"high": (1, 0), "column": (1, 0), "wide": (0.25, 500)}
+    made = transcode(
+        source,
+        *(
+            {
+                "watermark": {"source": f"file:{sources}/{name}.png", "width_fraction": fraction, "margin": margin},
+                **FAST,
+            }
+            for name, (fraction, margin) in marks.items()
+        ),
+    )
+    on_high, on_column, on_wide = (picture_at(path, 1.5).convert("RGB") for _, path in made)
+    assert near(on_high, (0.97, 0.1), "white")
+    assert near(on_high, (0.97, 0.4), "white")
+    assert near(on_high, (0.97, 0.9), "black")
+    assert near(on_high, (0.85, 0.1), "lime")
+    assert not near(on_column, (0.995, 0.5), "yellow")
+    assert near(on_column, (0.9, 0.9), "yellow")
+    assert near(on_wide, (0.5, 0.5), "white")
+    assert near(on_wide, (0.25, 0.25), "red")
 
 
 def test_a_source_is_fetched_once_for_all_outputs_and_passes(

@@ -1,7 +1,7 @@
 """Make a watermark from an image that may be hostile, in a process of its own.
 
 This is a program, run by its path so that it loads little. Its arguments: the jail's orders, a file descriptor, a
-name, a width, an opacity. It prints the fault of the image, or nothing.
+name, the most width and height, an opacity. It prints the fault of the image, or nothing.
 """
 
 import sys
@@ -18,15 +18,15 @@ _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, I
 
 
 def main() -> None:
-    orders, descriptor, name, width, opacity = sys.argv[1:]
+    orders, descriptor, name, width, height, opacity = sys.argv[1:]
     enter(orders, Path.cwd())
     Image.MAX_IMAGE_PIXELS = None  # make() checks the size itself, for a better message
     with open(int(descriptor), "rb") as file:
-        print(make(file, name, int(width), float(opacity)), end="")
+        print(make(file, name, (int(width), int(height)), float(opacity)), end="")
 
 
-def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
-    """Write the image as a PNG of this width; return its fault, or an empty string."""
+def make(file: BinaryIO, name: str, most: tuple[int, int], opacity: float) -> str:
+    """Write the image as a PNG that fits into this width and height; return its fault, or an empty string."""
     if file.seek(0, 2) > _BYTES:
         return f"the watermark has more than {_BYTES} bytes, the limit"
     file.seek(0)
@@ -35,9 +35,8 @@ def make(file: BinaryIO, name: str, width: int, opacity: float) -> str:
             if opened.width * opened.height > _PIXELS:
                 return f"the watermark has {opened.width} × {opened.height} pixels; allowed are {_PIXELS}"
             picture, (profile, _) = scalable(ImageOps.exif_transpose(opened)), colour_profile(opened.info)
-        size = width, max(1, round(picture.height * width / picture.width))
-        if size[0] * size[1] > _PIXELS:
-            return f"the watermark would have {size[0]} × {size[1]} pixels on the video; allowed are {_PIXELS}"
+        scale = min(most[0] / picture.width, most[1] / picture.height)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         # video has the primaries of sRGB
         picture = srgb(picture.resize(size, Image.Resampling.LANCZOS), profile)[0].convert("RGBA")
     except _BROKEN:

@@ -43,13 +43,12 @@ def watermark(studio: Studio, wanted: VideoWatermark, size: Size) -> Stream:
 
     Raises PermanentError for a source that is not an image.
     """
-    width = max(1, round(size[0] * wanted.width_fraction))
-    name = f"watermark-{hashlib.sha256(f'{wanted.source} {width} {wanted.opacity}'.encode()).hexdigest()}.png"
+    most = [str(max(1, round(size[0] * wanted.width_fraction))), str(size[1])]
+    made_from = " ".join([wanted.source, *most, str(wanted.opacity)])
+    name = f"watermark-{hashlib.sha256(made_from.encode()).hexdigest()}.png"
     if not (studio.programs.folder / name).exists():
         file = studio.sources.open(wanted.source)
-        problem = studio.programs.ffmpeg.python(
-            _MARK, [str(file.fileno()), name, str(width), str(wanted.opacity)], [file]
-        )
+        problem = studio.programs.ffmpeg.python(_MARK, [str(file.fileno()), name, *most, str(wanted.opacity)], [file])
         if problem:
             raise PermanentError(problem[:_PROBLEM_BYTES].decode("utf-8", "replace"))
     return own_file(name, "png_pipe")

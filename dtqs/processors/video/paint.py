@@ -15,8 +15,8 @@ from dtqs.processors.video.geometry import Size, VideoFrame
 from dtqs.processors.video.payload import Position, VideoOutput, VideoWatermark
 from dtqs.processors.video.video_info import Picture
 
-_ACROSS = {"left": "{margin}", "centre": "(W-w)/2", "right": "W-w-{margin}"}
-_DOWN = {"top": "{margin}", "middle": "(H-h)/2", "bottom": "H-h-{margin}"}
+_ACROSS = {"left": "min({margin},(W-w)/2)", "centre": "(W-w)/2", "right": "W-w-min({margin},(W-w)/2)"}
+_DOWN = {"top": "min({margin},(H-h)/2)", "middle": "(H-h)/2", "bottom": "H-h-min({margin},(H-h)/2)"}
 _SAME_SHAPE = 0.02
 """Proportions that differ by less count as equal: some videos store 1088 lines for 1080."""
 _MIDDLE = "(ow-iw)/2", "(oh-ih)/2"
@@ -91,7 +91,7 @@ def limited_palette(stream: Stream) -> Stream:
 
 
 def overlay_position(position: Position, margin: int) -> tuple[str, str]:
-    """Return the expressions for x and y of an overlay."""
+    """Return the expressions for x and y of an overlay. The margin shrinks if there is too little room."""
     parts = position.split("-")
     across = next((part for part in parts if part in ("left", "right")), "centre")
     down = next((part for part in parts if part in ("top", "bottom")), "middle")

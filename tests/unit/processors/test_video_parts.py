@@ -92,7 +92,7 @@ def test_nothing_is_enlarged_unasked_or_exceeds_its_box(shown: tuple[int, int], 
 
 def test_the_middle_has_two_spellings() -> None:
     assert paint.overlay_position("center", 5) == paint.overlay_position("centre", 5) == ("(W-w)/2", "(H-h)/2")
-    assert paint.overlay_position("top-left", 5) == ("5", "5")
+    assert paint.overlay_position("top-left", 5) == ("min(5,(W-w)/2)", "min(5,(H-h)/2)")
 
 
 def test_a_crop_outside_the_frame_is_refused() -> None:
