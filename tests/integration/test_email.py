@@ -170,6 +170,47 @@ def test_a_kept_connection_that_the_server_ends_with_421_is_replaced(
         send(sender, attempt)
 
 
+@pytest.mark.parametrize("answer", ["452 4.3.1 no room", "451 4.7.1 enough on this connection", "530 5.7.0 log in"])
+def test_a_kept_connection_that_takes_no_further_email_is_replaced_at_once(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str
+) -> None:
+    server.later_senders_answer = answer
+    sender = processor(server)
+    for _ in range(3):
+        send(sender, attempt)
+    assert [server.connections.index(mail.connection) for mail in server.mails] == [0, 1, 2]
+    assert server.commands.count("QUIT") == 2
+
+
+@pytest.mark.parametrize("step", ["recipients", "command", "data"])
+def test_a_kept_connection_on_which_emails_are_deferred_is_not_used_again(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, step: str
+) -> None:
+    """One backend of a relay is full, and each connection stays with its backend."""
+    sender, answer = processor(server), "452 4.3.1 no room"
+    for _ in range(2):
+        if step == "recipients":
+            server.recipient_answers = {"ada@example.net": answer}
+        else:
+            (server.data_answers if step == "data" else server.data_command_answers).append(answer)
+        with pytest.raises((MailDeferred, AllDeferred), match="no room"):
+            send(sender, attempt)
+    server.recipient_answers = {}
+    send(sender, attempt)
+    assert [server.connections.index(mail.connection) for mail in server.mails] == [1]
+
+
+def test_rejected_emails_count_for_mails_per_connection(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
+    server.data_answers = ["554 5.7.1 spam"] * 3
+    sender = processor(server, mails_per_connection=2)
+    for _ in range(3):
+        with pytest.raises(MailRefused):
+            send(sender, attempt)
+    assert len(server.connections) == 2
+
+
 def test_implicit_tls_works(serve: Serve, processor: Make, attempt: Attempt) -> None:
     server = serve(tls_first=True)
     send(processor(server), attempt)

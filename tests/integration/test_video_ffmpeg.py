@@ -192,13 +192,18 @@ def test_the_programs_for_images_live_while_they_work(programs: Ffmpeg, tmp_path
         programs.python(script, [])
 
 
+def watched(stall: StallTimer) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < 10:
+        stall.check(())
+        time.sleep(0.02)
+
+
 def test_an_encoder_may_work_in_silence_for_a_while() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         began, stall = time.monotonic(), StallTimer("ffmpeg", process.pid, (), 1, patience=2)
         with pytest.raises(PermanentError, match=r"ffmpeg made no progress for 1 s"):
-            while time.monotonic() - began < 10:
-                stall.check(())
-                time.sleep(0.02)
+            watched(stall)
         process.kill()
     assert 2 <= time.monotonic() - began < 8
 

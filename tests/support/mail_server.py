@@ -47,6 +47,8 @@ class MailServerUnderTest:
     mails: list[Received] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     sender_answers: list[str] = field(default_factory=list)
+    later_senders_answer: str = ""
+    """Reply to each MAIL but the first of a connection, if it is not empty."""
     recipient_answers: dict[str, str] = field(default_factory=dict)
     data_answers: list[str] = field(default_factory=list)
     """Replies to the next e-mails instead of 250; `drop` closes the connection, `stall` is silent until `release`."""
@@ -63,6 +65,7 @@ class MailServerUnderTest:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*self.names).configure_cert(self._context)
         self.connections: list[_Connection] = []
+        self._used_sessions: list[Session] = []
         self.release = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -163,6 +166,9 @@ class MailServerUnderTest:
     ) -> str:
         if self.sender_answers:
             return self.sender_answers.pop(0)
+        if self.later_senders_answer and session in self._used_sessions:
+            return self.later_senders_answer
+        self._used_sessions.append(session)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"

@@ -48,7 +48,7 @@ class MailServer:
         self._settings, self._where = settings, settings.where
         self._smtp: smtplib.SMTP | None = None
         self._tls: ssl.SSLContext | None = None
-        self._pid = self._mails = 0
+        self._pid = self._transactions = 0
         self._used_at = 0.0
 
     def deliver(self, mail: Mail, before_data: Callable[[Sequence[Refusal]], None]) -> SmtpReceipt:
@@ -60,14 +60,17 @@ class MailServer:
             refused = self._offer(mail)
             before_data(refused)
             answer = self._hand_over(mail.content)
-        except (faults.MailDeferred, faults.MailRefused, faults.AllDeferred, faults.AllRefused) as error:
-            self._end_transaction(getattr(error, "code", 0))
+        except (faults.MailDeferred, faults.AllDeferred) as error:
+            self._end_transaction(getattr(error, "code", 0), deferred=True)
+            raise
+        except (faults.MailRefused, faults.AllRefused):
+            self._end_transaction()
             raise
         except BaseException:
             # an interrupt too: it is unclear which answer would be read next
             self._drop()
             raise
-        self._mails, self._used_at = self._mails + 1, time.monotonic()
+        self._used_at = time.monotonic()
         return SmtpReceipt(answer, refused)
 
     def rest(self) -> None:
@@ -93,7 +96,10 @@ class MailServer:
             self._drop()
 
     def _offer(self, mail: Mail) -> list[Refusal]:
-        """Send the envelope. If the server has closed a kept connection, open a new one, once: nothing was sent yet."""
+        """Send the envelope. If the server has closed or rejects a kept connection, open a new one, once.
+
+        Nothing was sent yet. An answer to MAIL may be about the connection: a full backend, or a login that expired.
+        """
         while True:
             smtp, kept = self._connected()
             try:
@@ -102,10 +108,10 @@ class MailServer:
                 self._drop()
                 if not kept:
                     raise ServerUnreachable(self._where, f"broke off ({_reason(error)})") from error
-            except faults.MailDeferred as error:
-                if error.code != _CLOSING or not kept:
+            except (faults.MailDeferred, faults.MailRefused) as error:
+                if not kept:
                     raise
-                self._drop()
+                self._quit(error.code)
 
     def _envelope(self, smtp: smtplib.SMTP, mail: Mail) -> list[Refusal]:
         code, message = smtp.mail(mail.sender.spec, self._options(smtp, mail))
@@ -175,12 +181,13 @@ class MailServer:
             idle_seconds = time.monotonic() - self._used_at
             if (
                 idle_seconds < self._settings.idle_seconds
-                and self._mails < self._settings.mails_per_connection
+                and self._transactions < self._settings.mails_per_connection
                 and self._is_alive(idle_seconds)
             ):
+                self._transactions += 1
                 return self._smtp, True
             self._quit()
-        self._smtp, self._pid, self._mails = self._open(), os.getpid(), 0
+        self._smtp, self._pid, self._transactions = self._open(), os.getpid(), 1
         return self._smtp, False
 
     def _is_alive(self, idle_seconds: float) -> bool:
@@ -245,9 +252,15 @@ class MailServer:
             return ServerUnreachable(self._where, f"gave an unexpected answer ({code} {_text(message)})")
         return faults.answer(self._where, subject, code, _text(message))
 
-    def _end_transaction(self, code: int) -> None:
-        """Reset the connection for the next e-mail, unless the server says that it closes it."""
+    def _end_transaction(self, code: int = 0, *, deferred: bool = False) -> None:
+        """Reset the connection for the next e-mail, unless the server closes it, or defers e-mails on it.
+
+        One backend of several may defer each e-mail, and a new connection may reach another.
+        """
         if self._smtp is None:
+            return
+        if deferred and self._transactions > 1:
+            self._quit(code)
             return
         with suppress(OSError):
             if code != _CLOSING and self._smtp.rset()[0] == 250:
@@ -255,9 +268,10 @@ class MailServer:
                 return
         self._drop()
 
-    def _quit(self) -> None:
+    def _quit(self, code: int = 0) -> None:
+        """End the connection. After 421 the server reads no QUIT."""
         try:
-            if self._smtp is not None:
+            if self._smtp is not None and code != _CLOSING:
                 with suppress(OSError):
                     _timeout(self._smtp, _QUIT_SECONDS)
                     self._smtp.quit()

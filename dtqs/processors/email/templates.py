@@ -3,6 +3,9 @@
 They are rendered in Jinja2's sandbox: the operator writes the templates, but anybody may supply the values.
 """
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.message import Rendered
 
 SUBJECT, TEXT, HTML = ".subject.txt", ".txt", ".html"
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
 
 class Templates:
@@ -31,8 +35,11 @@ class Templates:
         )
 
     def has(self, name: str) -> bool:
-        """Tell whether a template exists; True if this process cannot see the folder, since the workers may see it."""
-        return not self._folder.is_dir() or any((self._folder / f"{name}{ending}").is_file() for ending in (TEXT, HTML))
+        """Tell whether a template exists; True if this process cannot see its place, since the workers may see it."""
+        try:
+            return any(self._holds(f"{name}{ending}") for ending in (TEXT, HTML))
+        except OSError:
+            return True
 
     def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
         """Render all parts of a template. Raises TemplateFault, or TransientError if the folder is unreadable."""
@@ -48,6 +55,7 @@ class Templates:
         try:
             return self._environment.get_template(name).render(context)
         except TemplateNotFound as error:
+            self._check_visible(str(error.name or name))
             if error.name == name:
                 return None
             raise TemplateFault(name, f"it uses {error.name}, which does not exist") from error
@@ -56,9 +64,32 @@ class Templates:
         except TemplateError as error:
             raise TemplateFault(name, str(error.message)) from error
         except OSError as error:
-            raise TransientError(f"template {name} cannot be read: {error.strerror}") from error
+            raise _unreadable(name, error) from error
         except Exception as error:  # filters and operators may raise anything for the context's values
             raise TemplateFault(name, f"{type(error).__name__}: {error}") from error
+
+    def _check_visible(self, name: str) -> None:
+        """Raise TransientError if the file may exist after all: the loader takes each error for a missing file."""
+        try:
+            if not self._holds(name) and not os.listdir(self._folder):
+                # the place of a file system that is not mounted now
+                raise TransientError(f"template {name} cannot be read: the folder {self._folder} is empty")
+        except OSError as error:
+            raise _unreadable(name, error) from error
+
+    def _holds(self, name: str) -> bool:
+        """Tell whether the folder has this file. Raises OSError if that cannot be seen, or without the folder."""
+        try:
+            return stat.S_ISREG(os.stat(self._folder / name).st_mode)
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
+            os.stat(self._folder)
+            return False
+
+
+def _unreadable(name: str, error: OSError) -> TransientError:
+    return TransientError(f"template {name} cannot be read: {error.strerror}")
 
 
 def _is_html(name: str | None) -> bool:

@@ -1,11 +1,14 @@
 """An e-mail's bytes: read back by the standard library's parser, and its signature by a verifier."""
 
+import os
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import getaddresses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dkim
@@ -16,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dtqs.errors import InputRefused, PermanentError, Postponed
+from dtqs.errors import InputRefused, PermanentError, Postponed, TransientError
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address, parse
 from dtqs.processors.email.attachments import read_files
@@ -26,6 +29,7 @@ from dtqs.processors.email.headers import address_field, disposition, header_fie
 from dtqs.processors.email.message import Body, File, compose
 from dtqs.processors.email.payload import Attachment, EmailPayload
 from dtqs.processors.email.settings import EmailSettings
+from dtqs.processors.email.templates import Templates
 from dtqs.turn import Turn
 from dtqs.uuid7 import uuid7
 from tests.support.fix_processors import Attempt
@@ -323,6 +327,53 @@ def test_a_template_error_names_its_place(
             {"subject": None if name in ("plain", "welcome") else "s", "template": name, "context": context},
             templates=templates,
         )
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of root, who may enter each folder."""
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_a_closed_folder_hides_templates_and_does_not_lose_them() -> None:
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "parts").mkdir()
+        (folder / "uses.txt").write_text("{% include 'parts/foot.txt' %}")
+        (folder / "parts" / "foot.txt").write_text("Bye")
+        (folder / "parts").chmod(0)
+        open_one, closed = Templates(folder), Templates(folder / "parts")
+        try:
+            assert open_one.has("parts/foot")
+            assert closed.has("foot")
+            assert not open_one.has("other")
+            for templates, name in ((open_one, "parts/foot"), (open_one, "uses"), (closed, "foot")):
+                with pytest.raises(TransientError, match="cannot be read: Permission denied"):
+                    templates.render(name, {})
+        finally:
+            (folder / "parts").chmod(0o700)
+
+
+def test_a_folder_that_is_not_mounted_is_worth_a_retry(tmp_path: Path) -> None:
+    templates = Templates(tmp_path / "templates")
+    assert templates.has("welcome")
+    with pytest.raises(TransientError, match=r"welcome\.subject\.txt cannot be read: No such file or directory"):
+        templates.render("welcome", {})
+    (tmp_path / "templates").mkdir()
+    assert not templates.has("welcome")
+    with pytest.raises(TransientError, match=r"welcome\.subject\.txt cannot be read: the folder .* is empty"):
+        templates.render("welcome", {})
+    (tmp_path / "templates" / "other.txt").write_text("x")
+    assert not templates.has("x" * 300)
+    with pytest.raises(TemplateFault, match="template welcome: not found"):
+        templates.render("welcome", {})
 
 
 def test_control_characters_from_a_template_reach_no_header(made: Any, templates: Path) -> None:
