@@ -6,6 +6,7 @@ headers.py writes them into headers.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import idna
 
@@ -79,6 +80,17 @@ def ascii_domain(domain: str) -> str:
     return found
 
 
+def hello_name(name: str) -> str:
+    """Return a host's name for EHLO, a domain or an address in brackets, in ASCII. Raises ValueError."""
+    if name.startswith("[") and name.endswith("]"):
+        try:
+            address = ip_address(name[1:-1].removeprefix("IPv6:"))
+        except ValueError as error:
+            raise ValueError(f"{name!r:.100} is not an address; allowed: [192.0.2.1] or [IPv6:2001:db8::1]") from error
+        return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
+    return ascii_domain(name)
+
+
 def unique(addresses: Iterable[Address]) -> list[Address]:
     """Return the addresses without duplicates, so that a mailbox gets an e-mail only once."""
     found: dict[str, Address] = {}
@@ -111,6 +123,9 @@ def _name(text: str) -> str:
 def _local(local: str) -> str:
     if not _LOCAL.fullmatch(local) or local.startswith(".") or local.endswith(".") or ".." in local:
         raise ValueError(f"{local!r:.100} is not valid before the @; allowed: {ALLOWED}")
+    if found := next((c for c in local if not c.isprintable() or c.isspace()), None):
+        # nobody sees it, and smtplib drops some: the e-mail would go to another mailbox
+        raise ValueError(f"the character U+{ord(found):04X} is not allowed before the @: it is invisible")
     if _ENCODED_WORD.search(local):
         # no spelling of it is safe: some mail programs decode it, and the e-mail would go to another mailbox
         raise ValueError("an encoded word (=?...?=) is not allowed before the @; write the characters that it means")

@@ -8,7 +8,7 @@ from email.policy import EmailPolicy
 from email.utils import formatdate
 
 from dtqs.processors.email.addresses import Address, parse, unique
-from dtqs.processors.email.headers import address_field, disposition, header_field, text_field
+from dtqs.processors.email.headers import LINE_CHARACTERS, address_field, disposition, header_field, text_field
 from dtqs.processors.email.payload import EmailPayload
 
 
@@ -28,7 +28,8 @@ class _PartsPolicy(EmailPolicy):
 
 
 # without 8bit the server need not offer 8BITMIME, and no relay converts the content that DKIM signed
-_POLICY = _PartsPolicy(linesep="\r\n", cte_type="7bit")
+# the library's limit of 78 characters is too long for quoted-printable, which has 76 (RFC 2045, 6.7)
+_POLICY = _PartsPolicy(linesep="\r\n", cte_type="7bit", max_line_length=LINE_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,12 @@ class EmailSettings(ProcessorSettings):
     def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
         return key and SecretStr(check_key(key.get_secret_value()))
 
-    @field_validator("dkim_domain")
+    @field_validator("hello_name")
+    @classmethod
+    def _is_a_hello(cls, name: str | None) -> str | None:
+        return name and addresses.hello_name(name)
+
+    @field_validator("dkim_domain", "dkim_selector")
     @classmethod
     def _is_a_domain(cls, domain: str | None) -> str | None:
         return domain and addresses.ascii_domain(domain)
@@ -126,6 +131,13 @@ class EmailSettings(ProcessorSettings):
     @classmethod
     def _are_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(addresses.ascii_domain, domains))
+
+    @field_validator("username")
+    @classmethod
+    def _is_sendable(cls, username: str | None) -> str | None:
+        if username and not username.isascii():
+            raise ValueError("must be ASCII: the login to a mail server knows no other characters")
+        return username
 
     @field_validator("password")
     @classmethod

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from dtqs.errors import PermanentError
 from dtqs.one_line import one_line
 from dtqs.processors.email import faults
+from dtqs.processors.email.addresses import hello_name
 from dtqs.processors.email.faults import Refusal, ServerUnreachable
 from dtqs.processors.email.message import Mail
 from dtqs.processors.email.settings import EmailSettings
@@ -292,7 +293,8 @@ def _timeout(smtp: smtplib.SMTP, seconds: float) -> None:
 def _own_name(sock: socket.socket) -> str:
     name = socket.gethostname()
     if "." in name:
-        return name
+        with suppress(ValueError):
+            return hello_name(name)
     address = str(sock.getsockname()[0])
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 

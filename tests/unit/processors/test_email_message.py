@@ -206,6 +206,14 @@ def test_a_content_id_is_written_as_it_is(length: int) -> None:
     assert f"\r\nContent-ID: <{cid}>\r\n".encode() in content
 
 
+@pytest.mark.parametrize("text", ["A long ASCII line " * 30, "Grüße an alle " * 30, "x" * 77, "é" * 300, "=" * 200])
+def test_no_encoded_line_is_longer_than_76_characters(text: str) -> None:
+    payload = EmailPayload.model_validate({"to": ["a@example.org"], "subject": "a", "text": text, "html": text})
+    content = compose(payload, Body("a", text, text, ()), parse("s@example.com"), "id").content
+    assert max(map(len, content.split(b"\r\n"))) <= 76
+    assert body(message_from_bytes(content, policy=default).get_body(("plain",))) == text + "\n"
+
+
 def test_html_alone_may_have_inline_images(made: Any, tmp_path: Path) -> None:
     source = {"source": f"file:{tmp_path}/sources/logo.png", "filename": "logo.png", "inline": True}
     assert made({"html": "<p>x"}).get_content_type() == "text/html"

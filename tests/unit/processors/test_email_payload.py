@@ -1,5 +1,6 @@
 """The payload of an e-mail: addresses, headers, bodies, settings. All faults are reported at once, by field."""
 
+import smtplib
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def test_an_address_is_read_as_people_write_it(text: str, address: Address) -> N
         "Ada <ada@example.org> <x@y.z>", "Ada; <a@b.c>",
         'A"da <a@b.c>', "Ada\r\nBcc: eve@example.org <a@b.c>", "a@b.c\n", "A\0 <a@b.c>", "A\x7f <a@b.c>",
         "A\u2028 <a@b.c>", f"{'a' * 65}@b.c",
+        "ada.\u00a0@example.org", "a\u3000da@example.org", "ada\u200b@example.org", "\u202eada@example.org",
         f"a@{'b' * 64}.c", "x" * 501, "=?utf-8?q?eve=40b.c=3e?=@example.org",
     ],
 )  # fmt: skip
@@ -70,6 +72,13 @@ def test_reading_an_address_raises_no_other_error(text: str) -> None:
     except ValueError:
         return
     assert "\n" not in address.name + address.spec
+    assert smtplib.quoteaddr(address.spec) == f"<{address.spec}>", "the server gets the mailbox that readers see"
+
+
+@pytest.mark.parametrize("character", "\u00a0\u2003\u200b\u3000\ufeff")
+def test_an_invisible_character_before_the_at_is_named(character: str) -> None:
+    with pytest.raises(ValueError, match=rf"U\+{ord(character):04X} is not allowed before the @: it is invisible"):
+        parse(f"Ada <a{character}da@example.org>")
 
 
 def test_a_mailbox_counts_once_in_all_its_spellings() -> None:
@@ -195,6 +204,10 @@ def test_a_missing_template_is_refused_if_the_folder_is_readable_here(tmp_path: 
         ({"sender": "Shop"}, "not an e-mail address"),
         ({"allowed_senders": "a b"}, "is not a domain"),
         ({"password": "sésame", "username": "x"}, "must be ASCII"),
+        ({"password": "sesame", "username": "müller"}, "must be ASCII: the login"),
+        ({"hello_name": "büro pc"}, "is not a domain"),
+        ({"hello_name": "[192.0.2.1.1]"}, r"allowed: \[192\.0\.2\.1\] or \[IPv6:2001:db8::1\]"),
+        ({"dkim_selector": "key 1"}, "is not a domain"),
         ({"on_ambiguous": "maybe"}, "allowed: retry or fail"),
     ],
 )
@@ -203,6 +216,20 @@ def test_contradictory_settings_stop_every_command(keys: dict[str, str], words: 
     with pytest.raises(ConfigError, match=words) as caught:
         Catalog.load(load(None, environ))
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("mx.Example.org", "mx.example.org"),
+        ("büro.example", "xn--bro-hoa.example"),
+        ("[192.0.2.1]", "[192.0.2.1]"),
+        ("[2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_the_name_of_this_host_is_a_domain_or_an_address(given: str, sent: str) -> None:
+    assert EmailSettings.model_validate({"hello_name": given}).hello_name == sent
 
 
 def test_the_port_follows_from_the_encryption() -> None:
