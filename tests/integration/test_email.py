@@ -223,6 +223,8 @@ def test_implicit_tls_works(serve: Serve, processor: Make, attempt: Attempt) -> 
         ({"names": ("mail.example.org",)}, {}, "its certificate is not valid: Hostname mismatch"),
         ({"names": ("mail.example.org",), "tls_first": True}, {}, "its certificate is not valid: Hostname mismatch"),
         ({}, {"ca_file": None}, "its certificate is not valid: unable to get local issuer"),
+        ({}, {"ca_file": "/missing.pem"}, r"ca_file = /missing\.pem: No such file or directory"),
+        ({"tls_first": True}, {"ca_file": "/missing.pem"}, r"ca_file = /missing\.pem: No such file or directory"),
         ({"starttls": False}, {"security": "starttls"}, "STARTTLS extension not supported"),
     ],
 )

@@ -164,6 +164,17 @@ def test_each_answer_is_transient_permanent_or_unknown(
     assert TO not in str(caught.value) + caplog.text
 
 
+def test_a_failing_server_is_left_for_a_new_connection(twilio: Send, gateway: Gateway) -> None:
+    gateway.answers = [accepted(1), accepted(2), Answer(503, b"away"), accepted(4)]
+    for _ in range(2):
+        twilio()
+    with pytest.raises(TransientError):
+        twilio()
+    twilio()
+    first, second, third, fourth = (asked.port for asked in gateway.asked)
+    assert first == second == third != fourth
+
+
 def test_too_many_requests_are_retried_at_twilios_time(twilio: Send, gateway: Gateway) -> None:
     gateway.answers = [refused(429, 20429, "Too Many Requests", Retry_After="17")]
     with pytest.raises(TransientError, match="20429") as caught:

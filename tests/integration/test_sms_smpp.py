@@ -138,6 +138,20 @@ def test_a_client_that_the_server_holds_unbound_binds_again(smpp: Send, server: 
     assert server.commands() == ["bind_transceiver", "submit_sm", "unbind", "bind_transceiver", "submit_sm"]
 
 
+def test_a_server_that_fails_twice_is_left_for_a_new_connection(smpp: Send, server: SmppServer) -> None:
+    failing = [consts.SMPP_ESME_RSYSERR]
+    server.statuses = [*failing, 0, *failing, consts.SMPP_ESME_RTHROTTLED, *failing, *failing]
+    for status in list(server.statuses):
+        assert len(server.connections) <= 1
+        if status:
+            with pytest.raises(TransientError):
+                smpp()
+        else:
+            smpp()
+    assert smpp()["status"] == "accepted"
+    assert len(server.connections) == 2
+
+
 def test_a_throttled_part_is_retried_and_the_first_is_not_sent_twice(smpp: Send, server: SmppServer) -> None:
     server.statuses = [0, consts.SMPP_ESME_RTHROTTLED, 0]
     assert smpp({"text": "x" * 200})["segments"] == 2

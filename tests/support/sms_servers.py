@@ -43,6 +43,8 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    port: int
+    """The client's own port: it tells one connection from another."""
 
     @property
     def form(self) -> dict[str, str]:
@@ -66,7 +68,7 @@ class Gateway:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
-                gateway.asked.append(Asked(self.command, self.path, headers, body))
+                gateway.asked.append(Asked(self.command, self.path, headers, body, self.client_address[1]))
                 self._reply(gateway.answers.pop(0) if gateway.answers else accepted(len(gateway.asked)))
 
             do_GET = do_PUT = do_POST

@@ -4,7 +4,7 @@ import pytest
 
 from dtqs.json_value import json_text
 from dtqs.one_line import one_line
-from dtqs.processors.email.smtp import _text
+from dtqs.processors.email import answers
 
 
 @pytest.mark.parametrize(
@@ -12,10 +12,10 @@ from dtqs.processors.email.smtp import _text
     [("queued \0as 7", "queued as 7"), ("a\x1b[31mb\r\nc\u2028d", "a [31mb c d"), ("\ud800x", "x"), ("Grüße", "Grüße")],
 )
 def test_it_is_one_printable_line_that_can_be_stored(text: str, line: str) -> None:
-    assert one_line(text, 100) == _text(text) == line
+    assert one_line(text, 100) == answers.text(text) == line
     assert json_text("the result", line)
 
 
 def test_it_has_a_limit_and_an_smtp_answer_may_be_bytes() -> None:
     assert one_line("a" * 11, 10) == "a" * 10
-    assert _text(b"queued \0as \xff") == "queued as \N{REPLACEMENT CHARACTER}"
+    assert answers.text(b"queued \0as \xff") == "queued as \N{REPLACEMENT CHARACTER}"

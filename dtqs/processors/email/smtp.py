@@ -13,15 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dtqs.errors import PermanentError
-from dtqs.one_line import one_line
-from dtqs.processors.email import faults
+from dtqs.errors import PermanentError, TransientError
+from dtqs.processors.email import answers, faults
 from dtqs.processors.email.addresses import hello_name
 from dtqs.processors.email.faults import Refusal, ServerUnreachable
 from dtqs.processors.email.message import Mail
 from dtqs.processors.email.settings import EmailSettings
 
-MESSAGE_CHARACTERS = 500
 _FRESH_SECONDS = 1.0
 """A connection used this recently is not checked before its next use."""
 _QUIT_SECONDS = 2.0
@@ -61,11 +59,8 @@ class MailServer:
             refused = self._offer(mail)
             before_data(refused)
             answer = self._hand_over(mail.content)
-        except (faults.MailDeferred, faults.AllDeferred) as error:
-            self._end_transaction(getattr(error, "code", 0), deferred=True)
-            raise
-        except (faults.MailRefused, faults.AllRefused):
-            self._end_transaction()
+        except (faults.MailDeferred, faults.MailRefused, faults.AllDeferred, faults.AllRefused) as error:
+            self._end_transaction(getattr(error, "code", 0), isinstance(error, TransientError))
             raise
         except BaseException:
             # an interrupt too: it is unclear which answer would be read next
@@ -108,7 +103,7 @@ class MailServer:
             except OSError as error:
                 self._drop()
                 if not kept:
-                    raise ServerUnreachable(self._where, f"broke off ({_reason(error)})") from error
+                    raise ServerUnreachable(self._where, f"broke off ({answers.reason(error)})") from error
             except (faults.MailDeferred, faults.MailRefused) as error:
                 if not kept:
                     raise
@@ -124,7 +119,7 @@ class MailServer:
             if code == _CLOSING or not 200 <= code < 600:
                 raise self._answer("the e-mail", code, message)
             if code >= 300:
-                refused.append(Refusal(address.spec, code, _text(message)))
+                refused.append(Refusal(address.spec, code, answers.text(message)))
         if len(refused) == len(mail.recipients):
             raise (faults.AllDeferred if any(each.code < 500 for each in refused) else faults.AllRefused)(refused)
         return refused
@@ -161,18 +156,18 @@ class MailServer:
                 smtp.send(data[start : start + _PIECE_BYTES])
             smtp.send(b".\r\n")
         except OSError as error:
-            reason = _reason(error)
+            reason = answers.reason(error)
             raise ServerUnreachable(self._where, f"broke off before the e-mail was complete ({reason})") from error
         try:
             code, message = smtp.getreply()
             _timeout(smtp, self._settings.reply_timeout_seconds)
         except OSError as error:
-            raise AnswerMissing(_reason(error)) from error
+            raise AnswerMissing(answers.reason(error)) from error
         if not 200 <= code < 300:
             if 400 <= code < 600:
                 raise self._answer("the e-mail", code, message)
-            raise AnswerMissing(f"it was {code} {_text(message)}")
-        return f"{code} {_text(message)}"
+            raise AnswerMissing(f"it was {code} {answers.text(message)}")
+        return f"{code} {answers.text(message)}"
 
     def _connected(self) -> tuple[smtplib.SMTP, bool]:
         """Return a working connection, and whether it was kept from an earlier e-mail."""
@@ -217,7 +212,7 @@ class MailServer:
                 subject = "the login" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
                 raise self._answer(subject, error.smtp_code, error.smtp_error) from error
             if isinstance(error, OSError | ValueError):  # ValueError: a challenge that is not base64
-                raise ServerUnreachable(self._where, f"cannot be used ({_reason(error)})") from error
+                raise ServerUnreachable(self._where, f"cannot be used ({answers.reason(error)})") from error
             raise
 
     def _greeted(self) -> smtplib.SMTP:
@@ -243,17 +238,21 @@ class MailServer:
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
+            try:
+                self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
+            except OSError as error:
+                why = f"cannot be used (ca_file = {self._settings.ca_file}: {error.strerror or error})"
+                raise ServerUnreachable(self._where, why) from error
         return self._tls
 
     def _answer(
         self, subject: str, code: int, message: bytes | str
     ) -> faults.MailDeferred | faults.MailRefused | ServerUnreachable:
         if not 400 <= code < 600:
-            return ServerUnreachable(self._where, f"gave an unexpected answer ({code} {_text(message)})")
-        return faults.answer(self._where, subject, code, _text(message))
+            return ServerUnreachable(self._where, f"gave an unexpected answer ({code} {answers.text(message)})")
+        return faults.answer(self._where, subject, code, answers.text(message))
 
-    def _end_transaction(self, code: int = 0, *, deferred: bool = False) -> None:
+    def _end_transaction(self, code: int, deferred: bool) -> None:
         """Reset the connection for the next e-mail, unless the server closes it, or defers e-mails on it.
 
         One backend of several may defer each e-mail, and a new connection may reach another.
@@ -297,16 +296,3 @@ def _own_name(sock: socket.socket) -> str:
             return hello_name(name)
     address = str(sock.getsockname()[0])
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-
-def _text(message: bytes | str) -> str:
-    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
-    return one_line(text, MESSAGE_CHARACTERS)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid: {error.verify_message}"
-    if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, OSError):
-        error = error.__context__  # it has the cause
-    return _text(str(error)) or type(error).__name__

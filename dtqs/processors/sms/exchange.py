@@ -79,7 +79,7 @@ class Exchange:
             request = httpx.Request(
                 method, url, headers=asked, content=body, extensions={"timeout": self._timeouts, "trace": trace}
             )
-            return _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
+            reply = _read(self._opened().handle_request(request), time.monotonic() + self._limit_seconds)
         except httpx.InvalidURL as error:
             raise SmsRefused(self._provider, f"the URL is not valid: {error}") from error
         except httpx.TransportError as error:
@@ -91,6 +91,9 @@ class Exchange:
             # an interrupt may break the transport's bookkeeping, so the next request uses a new transport
             self.close()
             raise
+        if reply.code >= 500:
+            self.close()  # behind one name there may be several servers, and a new connection may reach another
+        return reply
 
     def look(self, url: str) -> str:
         """Connect, with TLS for https:, send nothing, and return the address. Raises SmsNotTaken, PermanentError."""

@@ -42,6 +42,7 @@ class Smpp:
         self._settings = settings
         self._where = f"{settings.host}:{settings.port}"
         self._link: Link | None = None
+        self._is_failing = False
         self._receipts = Receipts()
 
     def send(self, message: TextMessage, begins: Callable[[], None]) -> AcceptedText:
@@ -135,20 +136,27 @@ class Smpp:
             except LinkLost as error:
                 raise SmsUnsure(f"smpp did not reply: {error}; before that {before}") from error
             if reply.status == consts.SMPP_ESME_ROK:
+                self._is_failing = False
                 return reply.message_id.decode("latin-1")
             why = _status(reply.status)
             if reply.status not in NOT_TAKEN:
                 raise SmsRefused("smpp", f"{why}; before that {before}" if some_taken else why)
             if not some_taken:
-                self._close_if_unbound(reply.status)
+                self._close_if_useless(reply.status)
                 raise SmsNotTaken("smpp", why)
             if deadline.passed:
                 raise SmsUnsure(f"smpp accepts no further segments: {why}; before that {before}")
             self._serve(link, lambda: False, _AGAIN_SECONDS)
 
-    def _close_if_unbound(self, status: int) -> None:
-        if status == consts.SMPP_ESME_RINVBNDSTS:
-            self.close()  # the server thinks that we are not bound, so the next attempt binds anew
+    def _close_if_useless(self, status: int) -> None:
+        """Close the connection if the next attempt should bind anew.
+
+        The server thinks that we are not bound, or it fails for the second time: another one may serve the same name.
+        """
+        is_failing = status == consts.SMPP_ESME_RSYSERR
+        if status == consts.SMPP_ESME_RINVBNDSTS or (is_failing and self._is_failing):
+            self.close()
+        self._is_failing = is_failing
 
     def _serve(self, link: Link, until: Callable[[], bool], seconds: float) -> None:
         try:
