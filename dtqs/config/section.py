@@ -58,7 +58,8 @@ Bytes = Annotated[int, BeforeValidator(_bytes_of), WithUnit()]
 """A number of bytes that may have a unit: K, M, G or T, for KiB to TiB."""
 
 
-def _looked_up(host: str) -> str:
+def check_host(host: str) -> str:
+    """Return a host that may be looked up. Raises ValueError."""
     if host.startswith("["):
         raise ValueError("an IPv6 address stands here without brackets, such as ::1")
     if ":" in host and not is_network(host.partition("%")[0]):
@@ -70,7 +71,7 @@ def _looked_up(host: str) -> str:
     return host
 
 
-Host = Annotated[str, AfterValidator(_looked_up)]
+Host = Annotated[str, AfterValidator(check_host)]
 """A host name or an address, without a port."""
 
 

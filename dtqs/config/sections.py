@@ -8,9 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 
 from dtqs.config.broker_url import host_urls, tls
 from dtqs.config.files_section import FilesSection
-from dtqs.config.section import Host, Section, SeveralLines, ShownAsUrl, is_network
+from dtqs.config.section import Host, Section, SeveralLines, ShownAsUrl, check_host, is_network
 from dtqs.config.trace_section import TraceSection
-from dtqs.host_name import HOST_FAULT, is_host_name
 from dtqs.url_host import check_host_and_port
 
 
@@ -262,10 +261,11 @@ class MetricsSection(Section):
     @field_validator("listen")
     @classmethod
     def _is_a_place(cls, listen: str) -> str:
-        if listen and place_of(listen) is None:
+        place = place_of(listen)
+        if listen and place is None:
             raise ValueError(f"{listen!r} is not HOST:PORT, such as 127.0.0.1:9105 or [::1]:9105, nor empty")
-        if listen and not is_host_name(listen.rpartition(":")[0]):
-            raise ValueError(HOST_FAULT)
+        if place:
+            check_host(place[0])
         return listen
 
     @property

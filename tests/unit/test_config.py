@@ -219,8 +219,9 @@ def test_a_variable_loses_the_line_break_at_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["one two", "one\x7f", "one\u00a0two"])
-def test_a_host_has_no_space(tmp_path: Path, host: str) -> None:
-    (problem,) = problems(tmp_path, f"[api]\nhost = {host}\n")
+@pytest.mark.parametrize("text", ["[api]\nhost = HOST", "[metrics]\nlisten = HOST:9105"])
+def test_a_host_has_no_space(tmp_path: Path, text: str, host: str) -> None:
+    (problem,) = problems(tmp_path, f"{text.replace('HOST', host)}\n")
     assert "it has a space or an invisible character" in problem
 
 
