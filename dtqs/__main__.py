@@ -10,7 +10,7 @@ if os.getpid() == 1:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 from dtqs.health import quick
-from dtqs.standard_streams import open_closed_streams
+from dtqs.standard_streams import escape_unknown_characters, open_closed_streams
 
 open_closed_streams()
 
@@ -31,6 +31,7 @@ from dtqs.cli import main  # noqa: E402
 def run() -> None:
     if HANDLED:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    escape_unknown_characters()
     main(prog_name="dtqs")
 
 

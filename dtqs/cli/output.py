@@ -10,6 +10,7 @@ import orjson
 
 from dtqs.cli.cells import STYLES, cell_text
 from dtqs.json_value import dumps
+from dtqs.standard_streams import escaped
 
 
 def painted(text: str, style: str, err: bool = False) -> str:
@@ -35,12 +36,7 @@ def json_text(value: Any, option: int = 0) -> str:
     JSON itself leaves DEL, C1 controls and direction marks as they are, and a terminal obeys them.
     """
     text = dumps(value, option).decode()
-    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else escaped(c) for c in text)
 
 
 def print_table(

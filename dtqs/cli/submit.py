@@ -102,7 +102,8 @@ def submit(
 
 def _read(name: str) -> str:
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        # JSON is UTF-8, whatever the locale says about standard input
+        return sys.stdin.buffer.read().decode() if name == "-" else Path(name).read_text(encoding="utf-8")
     except OSError as error:
         raise PayloadError(f"--payload @{name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

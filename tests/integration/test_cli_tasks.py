@@ -237,3 +237,33 @@ def test_sigterm_shows_the_cursor_of_the_terminal_again(server: Server, tmp_path
         os.close(ours)
         os.close(theirs)
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+
+
+LATIN = {"PYTHONIOENCODING": "latin-1"}
+"""The encoding of standard streams under a locale such as de_DE@euro."""
+
+
+def run(server: Server, *words: str, standard_input: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    places = {"DTQS_URL": server.url, "DTQS_API_KEY": "k", "PYTHONPATH": str(Path(__file__).parents[2]), **LATIN}
+    command = [sys.executable, "-m", "dtqs", *words]
+    return subprocess.run(
+        command, input=standard_input, capture_output=True, env={**os.environ, **places}, timeout=60, check=False
+    )
+
+
+def test_json_on_standard_input_is_utf_8_in_each_locale(server: Server) -> None:
+    server.answers = {"POST /submit": (202, {"task_id": "t", "status": "pending", "links": {}})}
+    ended = run(server, "submit", "echo", "-p", "@-", standard_input='{"name": "é ł"}'.encode())
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert [body["payload"] for _, body, _ in server.seen] == [{"name": "é ł"}]
+    ended = run(server, "submit", "echo", "-p", "@-", standard_input=b'{"name": "\xe9"}')
+    assert (ended.returncode, b"this is not UTF-8 text" in ended.stderr) == (2, True)
+
+
+def test_a_result_beyond_the_locale_is_shown_and_stays_json(server: Server) -> None:
+    server.answers = {"GET /tasks/t": (200, TASK | {"result": {"name": "é ł 😀"}})}
+    for words in (["task", "t"], ["task", "t", "--json"]):
+        ended = run(server, *words)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert b"\\u0142 \\ud83d\\ude00" in ended.stdout
+    assert json.loads(ended.stdout.decode("latin-1"))["result"] == {"name": "é ł 😀"}
