@@ -1,6 +1,7 @@
 """A sandbox is ready when its own API answers: another program may have the port."""
 
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,3 +49,13 @@ def test_an_api_that_does_not_know_the_sandboxs_key_is_another_one(tmp_path: Pat
         places.client_env.write_text(f"export DTQS_URL=http://127.0.0.1:{port}\nDTQS_API_KEY='{key}'\n")
         places.client_env.chmod(0o600)
         assert is_ready(places) is is_ours
+
+
+def test_a_proxy_of_the_environment_gets_neither_the_question_nor_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # one that another test has made
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    test_an_api_that_does_not_know_the_sandboxs_key_is_another_one(tmp_path, "ours", True)
