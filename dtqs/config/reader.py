@@ -18,7 +18,6 @@ from pydantic_core import ErrorDetails
 from dtqs.config.allowed import allowed, is_list, is_secret, may_be_empty, safe, shown
 from dtqs.config.contradictions import contradictions, place_of_key
 from dtqs.config.files_section import FilesSection
-from dtqs.config.ini_lines import key_lines, shown_key, syntax_faults
 from dtqs.config.line_breaks import fault_of_lines
 from dtqs.config.pool_section import PoolSection
 from dtqs.config.routing import SECTION as ROUTES
@@ -39,6 +38,7 @@ from dtqs.config.sections import (
 from dtqs.config.trace_section import TraceSection
 from dtqs.config_file import ENVIRONMENT_PREFIX, RESERVED_ENVIRONMENT
 from dtqs.errors import ConfigError
+from dtqs.ini_lines import key_lines, shown_key, syntax_faults
 from dtqs.routes import Routes
 from dtqs.suggestion import did_you_mean
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dtqs.client_env import CLIENT_ENV
-from dtqs.config.ini_lines import syntax_faults
+from dtqs.ini_lines import syntax_faults
 from dtqs.sandbox.child import Account, SandboxError, write_private
 from dtqs.sandbox.ports import free_ports, is_free
 from dtqs.trust import why_not_own
