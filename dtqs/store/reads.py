@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from dtqs.errors import NotFound
-from dtqs.json_value import loads
 from dtqs.store.backlog import FIRST_ID
 from dtqs.store.driver.database import Database
+from dtqs.store.driver.plain import parsed
 from dtqs.store.driver.statements import array, lived_since
 from dtqs.task import OUTCOMES, Status, TaskRecord, task_record
 
@@ -118,7 +116,7 @@ class Reads:
     def __init__(self, database: Database, keeps_text: bool = False) -> None:
         """`keeps_text`: large values of records stay JSON text, as `orjson.Fragment`, to be written again."""
         self._database, self._keeps_text = database, keeps_text
-        self._record = _record if keeps_text else lambda columns: task_record(_parsed(columns))
+        self._record = _record if keeps_text else lambda columns: task_record(parsed(columns))
 
     def task(self, task_id: str, owner: str | None = None) -> TaskRecord:
         """Return one task. Raises NotFound (also for another owner's task), StoreUnavailable."""
@@ -160,7 +158,7 @@ class Reads:
         """Split ids, in their order, into parts whose tasks may be read at once. Raises StoreUnavailable."""
         if len(task_ids) <= FEW_TASKS:
             return [list(task_ids)] if task_ids else []
-        sizes: dict[str, int] = dict(self._database.run("read_sizes", {"ids": array(task_ids)}))
+        sizes: dict[str, int] = dict(self._database.run("read_sizes", {"ids": array(task_ids), "owner": None}))
         parts, part_bytes = [list[str]()], 0
         for task_id in task_ids:
             size_bytes = sizes.get(task_id, 0)
@@ -170,6 +168,12 @@ class Reads:
             parts[-1].append(task_id)
             part_bytes += size_bytes
         return parts
+
+    def size(self, task_id: str, owner: str | None = None) -> int:
+        """Return the bytes of a task's payload and result. Raises NotFound, StoreUnavailable."""
+        for row in self._database.run("read_sizes", {"ids": array([task_id]), "owner": owner}):
+            return int(row[1])
+        raise NotFound("task", task_id)
 
     def existing(self, task_ids: Sequence[str], owner: str | None = None) -> set[str]:
         """Return which of these tasks exist and belong to the owner. Raises StoreUnavailable."""
@@ -224,7 +228,7 @@ class Reads:
         """
         bounds = {"after": after, "limit": limit, "most_bytes": SLICE_BYTES}
         rows = self._database.run("read_logs", {"task_id": task_id, "since": lived_since([task_id]), **bounds})
-        kept = rows if self._keeps_text else [_parsed(row) for row in rows]
+        kept = rows if self._keeps_text else [parsed(row) for row in rows]
         found = [TaskLogRow(row[0], task_id, *row[1:-1]) for row in kept]
         return found, len(rows) == limit or bool(rows and rows[-1][-1])
 
@@ -270,11 +274,7 @@ class Reads:
 
 
 def _record(columns: Sequence[Any]) -> TaskRecord:
-    return task_record([*columns[:_TAGS], *_parsed(columns[_TAGS : _TAGS + 1]), *columns[_TAGS + 1 :]])
-
-
-def _parsed(columns: Sequence[Any]) -> list[Any]:
-    return [loads(orjson.dumps(one)) if isinstance(one, orjson.Fragment) else one for one in columns]
+    return task_record([*columns[:_TAGS], *parsed(columns[_TAGS : _TAGS + 1]), *columns[_TAGS + 1 :]])
 
 
 def _by_ids(task_ids: Sequence[str], **others: object) -> dict[str, object]:

@@ -1,14 +1,49 @@
 """Bounds the bytes of large answers that wait for their clients, in one process. A key with too many gets 503.
 
-An answer to a request that writes is never refused, since its effect has happened. Such a key may write no more.
+An answer to a request that writes is never refused, since its effect has happened. A request with a large answer holds
+room for it before its effect. A key that holds too much may write no more.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import falcon
 
 from dtqs.api.http.body import ANSWER_PIECE_BYTES, HOLDER
 from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
+
+_SHARE = "dtqs.answer_share"
+"""Place in the WSGI environment: the room that a request holds for its answer."""
+
+
+def hold_answer(req: falcon.Request, room: ByteRoom, least_bytes: int) -> None:
+    """Hold room for a large answer before the request's effect, until the answer is sent. Raises AnswersFull.
+
+    `least_bytes`: the answer is not shorter. Without an answer, `free_answer` gives the room back.
+    """
+    share = room.share(req.env.get(HOLDER) or "")
+    share.cover(least_bytes)
+    req.env[_SHARE] = share
+
+
+def free_answer(req: falcon.Request) -> None:
+    """Give back the room that a request holds for its answer, if any."""
+    share: ByteShare | None = req.env.pop(_SHARE, None)
+    if share is not None:
+        share.free()
+
+
+@contextmanager
+def holding_answer(req: falcon.Request, resp: falcon.Response, room: ByteRoom, least_bytes: int) -> Iterator[None]:
+    """Hold room for a large answer, which the block makes. Raises AnswersFull before the block."""
+    hold_answer(req, room, least_bytes)
+    try:
+        yield
+        if len(resp.data or b"") <= SMALL_BYTES:
+            free_answer(req)
+    except BaseException:
+        free_answer(req)
+        raise
 
 
 class HeldAnswers:
@@ -27,7 +62,7 @@ class HeldAnswers:
         key = req.env.get(HOLDER)  # answers for anybody are the same bytes for all clients
         if key is None or req.method == "HEAD":
             return
-        share = self._room.share(key)
+        share = req.env.pop(_SHARE, None) or self._room.share(key)
         if req.method == "GET":
             share.cover(len(data))
         else:

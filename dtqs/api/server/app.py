@@ -112,8 +112,8 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links, turns))
     notices = Notices(parts.hinting.publish, parts.link.publish_events, parts.link.publish_cancel)
     operations = Operations(store.tasks, notices, parts.totals)
-    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations, turns))
-    retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links, turns)
+    app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations, turns, answers))
+    retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links, turns, answers)
     app.add_route("/tasks/{task_id}/retry", retry)
     app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files))
     app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files, answers))
@@ -145,7 +145,7 @@ def _submit(parts: AppParts, auth: Auth, room: Room, links: Links, answers: Byte
     return Submit(
         auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
         store.reads, SubmitFollowing(store.reads, parts.hub, config.api, answers), config.api.max_body_bytes,
-        config.api.idempotency_hours, _half_of_pool(config), config.postgresql.statement_timeout_seconds,
+        config.api.idempotency_hours, _half_of_pool(config), config.postgresql.statement_timeout_seconds, answers,
     )  # fmt: skip
 
 

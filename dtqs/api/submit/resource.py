@@ -10,6 +10,7 @@ import orjson
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.body import read_body, require_json
 from dtqs.api.http.byte_room import ByteRoom
+from dtqs.api.http.held_answers import free_answer, hold_answer
 from dtqs.api.http.query import refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.stream.following import SubmitFollowing
@@ -29,6 +30,8 @@ from dtqs.task import NewTask, Status
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 Earlier = list[str] | None
 """The tasks of the submit that this one repeats, if they are known already."""
+_LEAST_ANSWER_BYTES = 200
+"""A task's part of the answer is not shorter. Room for the answer of an array is held before the array is stored."""
 _NO_ROOM_NEEDED: AbstractContextManager[Earlier] = nullcontext()
 Accepted = tuple[list[str], Mapping[str, Status] | None]
 """The ids of accepted tasks, and their statuses; None if all are pending."""
@@ -41,11 +44,13 @@ class Submit:
         self, auth: Auth, examiner: Examiner, intake: Intake, limits: SubmitLimits, room: Room, gather: Gather,
         hinting: Hinting, links: Links, tasks: Tasks, reads: Reads, following: SubmitFollowing,
         max_body_bytes: int, idempotency_hours: float, arrays_at_once: int, patience_seconds: float,
+        answers: ByteRoom,
     ) -> None:  # fmt: skip
         self._auth, self._examiner, self._intake, self._limits = auth, examiner, intake, limits
         self._gather, self._hinting, self._links = gather, hinting, links
         self._tasks, self._reads, self._room, self._following = tasks, reads, room, following
         self._max_body_bytes, self._idempotency_hours = max_body_bytes, idempotency_hours
+        self._answers = answers
         self._bodies = ByteRoom(max_body_bytes, BodiesFull)
         self._turns = Turns(
             patience_seconds,
@@ -71,7 +76,7 @@ class Submit:
                     self._gather.submit(tasks[0])
                     ids, statuses = [tasks[0].task_id], None
                 else:
-                    ids, statuses = self._store(tasks, key, earlier)
+                    ids, statuses = self._store(req, tasks, key, earlier)
             answer = self._links.accepted(ids, caller.name_space, statuses)
             resp.status = falcon.HTTP_202
             resp.content_type = falcon.MEDIA_JSON
@@ -80,8 +85,10 @@ class Submit:
             if followed is not None:
                 del judged, tasks  # thousands of submits may wait here, and a payload may have megabytes
                 share.free()
+                free_answer(req)
                 followed.answer(resp, ids, are_new=statuses is None)
         except BaseException:
+            free_answer(req)
             if followed is not None:
                 followed.close()
             raise
@@ -127,20 +134,25 @@ class Submit:
                     raise
             yield earlier
 
-    def _store(self, tasks: Sequence[NewTask], key: IdempotencyKey | None, earlier: Earlier) -> Accepted:
+    def _store(
+        self, req: falcon.Request, tasks: Sequence[NewTask], key: IdempotencyKey | None, earlier: Earlier
+    ) -> Accepted:
         """Store an array, or tasks under an idempotency key, in a commit of their own: all or none."""
         if earlier is not None:
+            hold_answer(req, self._answers, len(earlier) * _LEAST_ANSWER_BYTES)
             return earlier, self._statuses(earlier)
         if key is not None:
-            return self._store_once(tasks, key)
+            return self._store_once(req, tasks, key)
         with self._turn(tasks):
+            hold_answer(req, self._answers, len(tasks) * _LEAST_ANSWER_BYTES)
             stored = self._tasks.insert(tasks)
         self._hinting.stored(tasks, stored)
         return [task.task_id for task in tasks], None
 
-    def _store_once(self, tasks: Sequence[NewTask], key: IdempotencyKey) -> Accepted:
+    def _store_once(self, req: falcon.Request, tasks: Sequence[NewTask], key: IdempotencyKey) -> Accepted:
         """Store under an idempotency key. A repeated submit gets the first one's tasks, with their present statuses."""
         with self._turn(tasks):
+            hold_answer(req, self._answers, len(tasks) * _LEAST_ANSWER_BYTES)
             ids, stored = self._tasks.insert_once(tasks, key)
         if ids == [task.task_id for task in tasks]:
             self._hinting.stored(tasks, stored)

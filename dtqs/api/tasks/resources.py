@@ -11,6 +11,8 @@ import falcon
 
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.http.answer import answer
+from dtqs.api.http.byte_room import ByteRoom
+from dtqs.api.http.held_answers import holding_answer
 from dtqs.api.http.query import Query, checked_id, refuse_parameters
 from dtqs.api.http.request_ids import current_origin
 from dtqs.api.submit.ceilings import SubmitLimits
@@ -20,7 +22,7 @@ from dtqs.api.submit.task_links import PAGE_LIMIT, Links
 from dtqs.api.submit.turns import Turns
 from dtqs.api.tasks.cursor import Cursors
 from dtqs.api.tasks.records import log_row, record
-from dtqs.errors import AboveCeiling, Conflict, NotFound, TooManyRequests
+from dtqs.errors import AboveCeiling, Conflict, NotFound, StoreUnavailable, TooManyRequests
 from dtqs.operations import Operations
 from dtqs.store.api_keys import NO_CEILINGS
 from dtqs.store.reads import Reads, TaskFilter
@@ -109,19 +111,30 @@ class TaskLogs:
 class Cancel:
     """/tasks/{task_id}/cancel: a pending task ends at once (200), a running one is interrupted (202)."""
 
-    def __init__(self, auth: Auth, reads: Reads, operations: Operations, turns: Turns) -> None:
+    def __init__(self, auth: Auth, reads: Reads, operations: Operations, turns: Turns, answers: ByteRoom) -> None:
         self._auth, self._reads, self._operations, self._turns = auth, reads, operations, turns
+        self._answers = answers
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        with self._turns.taken(caller.name_space, 1):
-            known = require_task(self._reads, task_id, caller)
+        known = checked_id(task_id)
+        with (
+            self._turns.taken(caller.name_space, 1),
+            holding_answer(req, resp, self._answers, self._reads.size(known, caller.owner)),
+        ):
             cancelled = self._operations.cancel(known)
-            task = read_task(self._reads, known, caller)
-        if cancelled is None:
-            raise Conflict(f"the task has ended already: it is {task.status}")
-        answer(resp, record(task), falcon.HTTP_200 if cancelled.ended else falcon.HTTP_202)
+            task = self._read_twice(known, caller)
+            if cancelled is None:
+                raise Conflict(f"the task has ended already: it is {task.status}")
+            answer(resp, record(task), falcon.HTTP_200 if cancelled.ended else falcon.HTTP_202)
+
+    def _read_twice(self, task_id: str, caller: Caller) -> TaskRecord:
+        """Return the task. The cancel has happened: one failed read must not hide that."""
+        try:
+            return read_task(self._reads, task_id, caller)
+        except StoreUnavailable:
+            return read_task(self._reads, task_id, caller)
 
 
 class Retry:
@@ -141,17 +154,24 @@ class Retry:
         operations: Operations,
         links: Links,
         turns: Turns,
+        answers: ByteRoom,
     ) -> None:
         self._auth, self._examiner, self._limits, self._room = auth, examiner, limits, room
         self._reads, self._tasks, self._operations, self._links = reads, tasks, operations, links
-        self._turns = turns
+        self._turns, self._answers = turns, answers
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "submit")
         refuse_parameters(req)
-        with self._turns.taken(caller.name_space, 1):
-            task = read_task(self._reads, task_id, caller)
-        new = self._retry(task, caller)
+        known, share = checked_id(task_id), self._answers.share(caller.name_space)
+        try:
+            # many retries may wait for the examiner, each with a record of megabytes
+            with self._turns.taken(caller.name_space, 1):
+                share.cover(self._reads.size(known, caller.owner))
+                task = read_task(self._reads, known, caller)
+            new = self._retry(task, caller)
+        finally:
+            share.free()
         statuses = (
             {} if new.fresh else {watched.task_id: watched.status for watched in self._reads.watched([new.task_id])}
         )

@@ -5,7 +5,7 @@ Their parameters are text or numbers, their columns text, numbers, booleans or J
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -117,6 +117,11 @@ def _checked(connection: LimitedConnection, result: PGresult) -> PGresult:
     if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         raise psycopg.errors.error_from_result(result, connection.info.encoding)
     return result
+
+
+def parsed(columns: Sequence[Any]) -> list[Any]:
+    """Return a row's values without texts."""
+    return [loads(orjson.dumps(one)) if isinstance(one, orjson.Fragment) else one for one in columns]
 
 
 def _loads_of(rows: int) -> dict[int, Callable[[bytes], Any]]:

@@ -1,7 +1,8 @@
 """Large answers that wait for their clients: a key with too many gets no more, and an answer to a write is given."""
 
 from collections.abc import Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import falcon
 import pytest
@@ -12,7 +13,13 @@ from dtqs.api.http import problems
 from dtqs.api.http.body import HOLDER
 from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES, ByteRoom
 from dtqs.api.http.held_answers import HeldAnswers
-from dtqs.errors import AnswersFull
+from dtqs.api.submit.resource import Submit
+from dtqs.api.submit.task_links import Links
+from dtqs.api.submit.turns import Turns
+from dtqs.api.tasks.resources import Cancel
+from dtqs.errors import AnswersFull, StoreUnavailable
+from dtqs.task import NewTask, TaskRecord, task_record
+from dtqs.uuid7 import uuid7
 
 HALF = MOST_BYTES // 2
 LARGE = b"x" * (1 << 20)
@@ -121,3 +128,108 @@ def test_a_download_without_room_has_small_pieces() -> None:
         each.close()
     full.free()
     assert room.has_room("one", HALF)
+
+
+def record_of(task_id: str, payload: Any) -> TaskRecord:
+    columns = [
+        task_id,
+        "echo",
+        "cancelled",
+        5,
+        0,
+        5,
+        payload,
+        None,
+        None,
+        [],
+        None,
+        None,
+        "",
+        None,
+        None,
+        "",
+        None,
+        None,
+    ]
+    return task_record(columns)
+
+
+class Tasks:
+    """Tasks with a payload of a megabyte, which a cancel ends."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+        self.failures = 0
+
+    def size(self, task_id: str, owner: str | None) -> int:
+        return len(LARGE)
+
+    def existing(self, task_ids: list[str], owner: str | None) -> set[str]:
+        return set(task_ids)
+
+    def task(self, task_id: str, owner: str | None) -> TaskRecord:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("no connection within 5 s")
+        return record_of(task_id, LARGE.decode())
+
+    def cancel(self, task_id: str) -> SimpleNamespace:
+        self.cancelled.append(task_id)
+        return SimpleNamespace(ended=True)
+
+
+def require(req: falcon.Request, _: str) -> SimpleNamespace:
+    req.env[HOLDER] = "greedy"
+    return SimpleNamespace(name_space="greedy", owner=None, ceilings=None, key_id=None)
+
+
+@pytest.fixture
+def tasks(api: Api) -> Tasks:
+    """Serve cancels. Their check before all others has passed: no answer is held yet when they begin."""
+    tasks, auth = Tasks(), SimpleNamespace(require=require)
+    cancel = Cancel(*cast(Any, (auth, tasks, tasks, Turns(1, 1 << 20, 4), api.room)))
+    api.app.add_route("/tasks/{task_id}/cancel", cancel)
+    return tasks
+
+
+def test_a_cancel_without_room_for_its_answer_is_refused_before_its_effect(api: Api, tasks: Tasks) -> None:
+    paths = [f"/tasks/{uuid7()}/cancel" for _ in range(HALF // len(LARGE) + 5)]
+    asked = [api.ask("greedy", path, "POST") for path in paths]
+    assert [str(started.status)[:3] for started, _ in asked] == ["200"] * len(tasks.cancelled) + ["503"] * 6
+    assert not api.room.has_room("greedy", len(LARGE))
+    for _, body in asked[: len(tasks.cancelled)]:
+        body.close()  # type: ignore[attr-defined]
+    assert api.room.has_room("greedy", HALF)
+
+
+def test_a_cancel_whose_task_cannot_be_read_at_once_is_answered(api: Api, tasks: Tasks) -> None:
+    tasks.failures = 1
+    started, body = api.ask("greedy", f"/tasks/{uuid7()}/cancel", "POST")
+    assert started.status == "200 OK"
+    body.close()  # type: ignore[attr-defined]
+    tasks.failures = 2
+    assert str(api.ask("greedy", f"/tasks/{uuid7()}/cancel", "POST")[0].status).startswith("503 ")
+    assert api.room.has_room("greedy", HALF)
+
+
+def test_an_array_without_room_for_its_answer_is_refused_before_it_is_stored(api: Api) -> None:
+    tasks = [NewTask(uuid7(), "echo", True, "{}") for _ in range(1000)]
+    stored: list[int] = []
+    judged = SimpleNamespace(examined=tasks, many=True, body_hash=b"")
+    parts = [
+        SimpleNamespace(require=require), SimpleNamespace(judge=lambda _: judged),
+        SimpleNamespace(complete=lambda *_: tasks), None, None, None, SimpleNamespace(stored=lambda *_: None),
+        Links("", None), SimpleNamespace(insert=lambda given: stored.append(len(given))), None,
+        SimpleNamespace(begin=lambda *_: None),
+    ]  # fmt: skip
+    api.app.add_route("/submit", Submit(*cast(Any, [*parts, 1 << 20, 24.0, 4, 1.0, api.room])))
+    room_of_others = api.room.share("greedy")
+    room_of_others.cover(HALF - (1 << 20))
+    asked = [api.ask("greedy", "/submit", "POST") for _ in range(8)]
+    served = len(stored)
+    assert 2 <= served <= 4
+    assert [str(started.status)[:3] for started, _ in asked] == ["202"] * served + ["503"] * (8 - served)
+    room_of_others.free()
+    for _, body in asked[:served]:
+        body.close()  # type: ignore[attr-defined]
+    assert api.room.has_room("greedy", HALF)
