@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageStat
 
 from dtqs.processors.image import cicp
 
@@ -17,6 +17,7 @@ _UNSEEN = 3
 _INTENT, _FLAGS = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
 _UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 """Exceptions of Pillow for a profile that is broken or of the wrong kind."""
+_AROUND_PIXELS, _KNOWN_OPACITY = 8, 16
 KEPT_BYTES = 100_000
 """A cache that outlives its task keeps no longer profiles: they have up to 16 MiB, and the process a limit."""
 _TRANSPARENT = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}
@@ -100,6 +101,35 @@ def has_transparency(image: Image.Image) -> bool:
         return False
     lowest = image.getchannel("A").getextrema()[0]
     return isinstance(lowest, int | float) and lowest < 255
+
+
+def without_hidden_colours(image: Image.Image) -> Image.Image:
+    """Give the invisible pixels of an image with alpha the colours around them.
+
+    Lossy formats store colours in blocks, so colours of invisible pixels would show in the edges of visible parts.
+    """
+    opacity = image.getchannel("A")
+    if not _hides(opacity):
+        return image
+    image = image.convert("RGBA")
+    around = image.convert("RGBa").filter(ImageFilter.BoxBlur(_AROUND_PIXELS)).convert("RGBA")
+    known = around.getchannel("A").point([255 if level >= _KNOWN_OPACITY else 0 for level in range(256)])
+    around.putalpha(0)
+    filled = Image.new("RGBA", image.size, (*_mean(image, opacity), 0))
+    filled.paste(around, mask=known)
+    filled.paste(image, mask=opacity.point([0] + [255] * 255))
+    return filled
+
+
+def _hides(opacity: Image.Image) -> bool:
+    lowest = opacity.getextrema()[0]
+    return isinstance(lowest, int | float) and lowest == 0
+
+
+def _mean(image: Image.Image, opacity: Image.Image) -> tuple[int, ...]:
+    """Return the mean colour of the visible pixels, or black without any."""
+    statistics = ImageStat.Stat(image.convert("RGB"), opacity)
+    return tuple(round(level) for level in statistics.mean) if statistics.count[0] else (0, 0, 0)
 
 
 def flatten(image: Image.Image, background: str) -> Image.Image:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageStat
 
 from dtqs.processors.image.colour import KEPT_BYTES, flatten, in_profile
 from dtqs.processors.image.geometry import Size, anchored
@@ -146,13 +146,26 @@ def _toned(picture: Image.Image, output: ImageOutput) -> Image.Image:
         picture = picture.convert("LA" if picture.mode == "RGBA" else "L")
     tones = (
         (ImageEnhance.Brightness, output.brightness),
-        (ImageEnhance.Contrast, output.contrast),
+        (_Contrast, output.contrast),
         (ImageEnhance.Color, output.saturation),
     )
     for enhance, factor in tones:
         if factor != 1 and not (enhance is ImageEnhance.Color and picture.mode in ("L", "LA")):
             picture = enhance(picture).enhance(factor)
     return picture
+
+
+class _Contrast(ImageEnhance.Contrast):
+    """Pillow's contrast, around the mean of the visible pixels: the corners of a turned image have a colour, too."""
+
+    def __init__(self, image: Image.Image) -> None:
+        super().__init__(image)
+        if "A" in image.mode:
+            opacity = image.getchannel("A")
+            statistics = ImageStat.Stat(image.convert("L"), opacity)
+            mean = int(statistics.mean[0] + 0.5) if statistics.count[0] else 0
+            self.degenerate = Image.new("L", image.size, mean).convert(image.mode)
+            self.degenerate.putalpha(opacity)
 
 
 def _rounded(picture: Image.Image, radius: int) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 from dtqs.errors import PermanentError
 from dtqs.processors.image import jpeg, webp
 from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage, stored
-from dtqs.processors.image.colour import flatten, has_transparency
+from dtqs.processors.image.colour import flatten, has_transparency, without_hidden_colours
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import BROKEN
 from dtqs.processors.image.gif import GifFile
@@ -269,6 +269,9 @@ def _prepared(picture: Image.Image, output: ImageOutput, format: str, alpha: boo
             picture = flatten(picture, output.background or "#ffffff")
         elif format == "gif":
             return with_hole(picture, output.colors or MOST_COLOURS)
+        elif format == "avif" or (format == "webp" and not alpha and not output.lossless):
+            # frames of a WebP keep theirs: its writer stores all pixels that differ from the frame before
+            picture = without_hidden_colours(picture)
     if picture.mode == "CMYK" and format not in _WITH_INKS:
         picture = picture.convert("RGB")
     if not (output.colors and format in _WITH_PALETTE):
