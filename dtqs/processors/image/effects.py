@@ -110,7 +110,8 @@ def _blurred_fill(picture: Image.Image, canvas: Size) -> Image.Image:
     left, top = max(0.0, (picture.width - width) / 2), max(0.0, (picture.height - height) / 2)
     box = left, top, min(left + width, picture.width), min(top + height, picture.height)
     small = with_alpha(picture).resize(size, Image.Resampling.BILINEAR, box, reducing_gap=2.0)
-    return small.filter(ImageFilter.GaussianBlur(2)).resize(canvas, Image.Resampling.BICUBIC)
+    soft = small.convert("RGBa").filter(ImageFilter.GaussianBlur(2)).convert("RGBA")
+    return soft.resize(canvas, Image.Resampling.BICUBIC)
 
 
 def _turned(picture: Image.Image, output: ImageOutput) -> Image.Image:

@@ -37,12 +37,22 @@ def blurhash(small: Image.Image) -> str:
 
 def dominant_color(small: Image.Image) -> str:
     """Return, as #rrggbb, the centre of the group of colours that covers most of the visible pixels."""
-    quantised = small.convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    seen = small.getchannel("A").point([0] * 128 + [255] * 128) if small.mode in ("LA", "RGBA") else None
-    counts = quantised.histogram(seen)
+    quantised = _visible(small).quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    counts = quantised.histogram()
     palette = quantised.getpalette() or [0, 0, 0]
     most = max(range(len(palette) // 3), key=lambda index: counts[index])
     return "#" + bytes(palette[3 * most : 3 * most + 3]).hex()
+
+
+def _visible(small: Image.Image) -> Image.Image:
+    """Return the pixels that are at least half opaque, in a row; all of them if none is."""
+    colours = small.convert("RGB")
+    if small.mode not in ("LA", "RGBA"):
+        return colours
+    opacities = small.getchannel("A").tobytes()
+    pixels = colours.tobytes()
+    seen = b"".join(pixels[3 * at : 3 * at + 3] for at, opacity in enumerate(opacities) if opacity >= 128)
+    return Image.frombytes("RGB", (len(seen) // 3, 1), seen) if seen else colours
 
 
 def _opaque(small: Image.Image) -> Image.Image:

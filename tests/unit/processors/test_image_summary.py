@@ -1,5 +1,7 @@
 """BlurHash, dominant colour and smart crop, on small images made by the tests."""
 
+import random
+
 import pytest
 from PIL import Image
 
@@ -34,6 +36,24 @@ def test_transparent_pixels_are_white_in_a_blurhash_and_absent_from_the_dominant
     flat.paste((0, 0, 255), (0, 0, 20, 8))
     assert blurhash(picture) == blurhash(flat)
     assert dominant_color(picture) == "#0000ff"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_invisible_colours_do_not_change_the_dominant_one(seed: int) -> None:
+    numbers = random.Random(seed)
+    hidden = [(0, 0, 0), (255, 255, 255), tuple(numbers.randbytes(3))]
+    found = set()
+    for colours in (hidden, hidden[1:], hidden[:1]):
+        picture = Image.new("RGBA", (24, 24))
+        picture.putdata([(*colours[at % len(colours)], 0) for at in range(24 * 24)])
+        for at in range(100):
+            picture.putpixel((at % 10, at // 10), ((seed * 50 + at * at) % 256, 200 - at, at % 3 * 100, 255))
+        found.add(dominant_color(picture))
+    assert len(found) == 1
+
+
+def test_an_invisible_image_has_a_dominant_colour_too() -> None:
+    assert dominant_color(Image.new("LA", (24, 24), (7, 0))) == "#070707"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1000, 1), (1, 1000), (24, 24), (4000, 3000)])
