@@ -17,7 +17,7 @@ from dtqs.broker.unanswered import WINDOW, Unanswered
 from dtqs.confirmed import Confirmed, ConfirmedHints
 from dtqs.event import HINT_LIMIT, LogRef, SealedRow, decode_hint, encode_cancel, encode_events, encode_hint
 from dtqs.routes import NO_ROUTES, Routes
-from dtqs.task import Due
+from dtqs.task import PRIORITY_MAX, PRIORITY_MIN, Due
 
 CONFIRMED_BYTES = 4 << 20
 """The most memory for confirmed hints that nobody has taken yet: about 200,000 tasks."""
@@ -28,10 +28,12 @@ def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
     """Group tasks into hints: (priority, body, tasks). Only light tasks of one type and priority share a hint."""
     groups: dict[tuple[str, int], list[Due]] = {}
     for due in dues:
+        # a person may have written any number into the backlog, and AMQP has one byte for it
+        priority = min(PRIORITY_MAX, max(PRIORITY_MIN, due.priority))
         if due.light:
-            groups.setdefault((due.task_type, due.priority), []).append(due)
+            groups.setdefault((due.task_type, priority), []).append(due)
         else:
-            yield due.priority, encode_hint(due.task_type, False, [due.task_id]), [due]
+            yield priority, encode_hint(due.task_type, False, [due.task_id]), [due]
     for (task_type, priority), members in groups.items():
         for start in range(0, len(members), HINT_LIMIT):
             part = members[start : start + HINT_LIMIT]
@@ -120,10 +122,11 @@ class Publisher:
             queue = self._queue_of(members)
             if not self._waiting.has_room(queue):
                 continue
+            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
+            # it may raise before it has written anything: then the broker counts no message
+            self._channel.basic_publish("", queue, body, properties, mandatory=True)
             self._tag += 1
             self._waiting.add(self._tag, queue, members)
-            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
-            self._channel.basic_publish("", queue, body, properties, mandatory=True)
             count += len(members)
         if self._waiting and not waited:
             self._on_wait()
@@ -144,8 +147,8 @@ class Publisher:
 
     def _tell(self, exchange: str, body: bytes) -> None:
         if self._channel is not None and self._is_free():
-            self._tag += self._confirming  # the channel then confirms these too
             self._channel.basic_publish(exchange, "", body)
+            self._tag += self._confirming  # the channel then confirms these too
 
     def _answered(self, channel: Channel, frame: Method) -> None:
         if channel is not self._channel:

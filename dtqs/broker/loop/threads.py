@@ -16,6 +16,7 @@ from pika.connection import Connection, Parameters
 from dtqs.broker.loop.pika_parts import open_connection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
+from dtqs.repeated_fault import RepeatedFaults
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class ThreadLoop:
     def __init__(self, name: str, ioloop: IOLoop | None = None) -> None:
         self._ioloop = ioloop or IOLoop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._started = False
+        self._started, self._faults = False, RepeatedFaults(logger)
 
     def start(self) -> None:
         self._started = True
@@ -77,14 +78,24 @@ class ThreadLoop:
         self._ioloop.add_callback_threadsafe(call)
 
     def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
-        """Run on the loop and wait for the answer. Raises BrokerUnavailable at the deadline."""
+        """Run on the loop and wait for the answer. Raises BrokerUnavailable at the deadline or if the question fails."""
         answer: Future[T] = Future()
 
         def reply(value: T) -> None:
             if not answer.done():
                 answer.set_result(value)
 
-        self.call(lambda: question(reply))
+        def asked() -> None:
+            try:
+                question(reply)
+            except MemoryError:  # nothing works from now on
+                raise
+            except Exception as error:  # the loop serves others, and the fault may be one of this question
+                self._faults.tell("a question to RabbitMQ failed", error)
+                if not answer.done():
+                    answer.set_exception(BrokerUnavailable(f"RabbitMQ was not asked: {type(error).__name__}: {error}"))
+
+        self.call(asked)
         try:
             return answer.result(timeout=max(0.01, deadline.remaining))
         except TimeoutError as error:

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pika import BasicProperties
 from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
 from dtqs.broker import unanswered
+from dtqs.broker.publisher import hints
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.unanswered import SILENT_SECONDS, WINDOW
 from dtqs.config import RabbitmqSection
@@ -53,7 +55,11 @@ class Published:
     def confirm_delivery(self, answer: Callable[[Method], None]) -> None:
         self._answer = answer
 
-    def basic_publish(self, _: str, key: str, body: bytes, *__: object, **___: object) -> None:
+    def basic_publish(
+        self, _: str, key: str, body: bytes, properties: BasicProperties | None = None, mandatory: bool = False
+    ) -> None:
+        if properties:
+            properties.encode()  # pika does this before it writes anything
         if key in ("task_queue", SLOW):
             self.task_ids += decode_hint(body).task_ids
             self.queues.append(key)
@@ -218,3 +224,34 @@ def test_the_hints_of_a_silent_queue_leave_room_for_others(loop: Timers) -> None
     channel.answer(1)
     line.publish(uuid7(), uuid7(), task_type="video")
     assert channel.queues[WINDOW + 3 :] == [SLOW], "one answer makes room for one hint"
+
+
+@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize("priority", [-32768, -1, 1000, 32767])
+def test_a_priority_that_somebody_has_written_into_the_backlog_stops_no_hint(
+    loop: Timers, priority: int, light: bool
+) -> None:
+    line, tasks = Line(loop), [uuid7() for _ in range(3)]
+    channel = line.open()
+    dues = [Due(task_id, "echo", light, each, "") for task_id, each in zip(tasks, (5, priority, 9), strict=True)]
+    line.publish_and_wait(dues, line.asked.append)
+    assert sorted(channel.task_ids) == sorted(tasks)
+    assert {each for each, _, _ in hints(dues)} <= set(range(10))
+
+
+def test_a_hint_that_cannot_be_written_shifts_no_answer_of_the_others(loop: Timers) -> None:
+    line, (first, second) = Line(loop), [uuid7() for _ in range(2)]
+    channel = line.open()
+    line.publish(first)
+    write, channel.basic_publish = channel.basic_publish, failing  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a fault of pika"):
+        line.publish(uuid7())
+    channel.basic_publish = write  # type: ignore[method-assign]
+    line.publish(second)
+    channel.answer(1)
+    channel.answer(2)
+    assert line.publisher.waiting == 0
+
+
+def failing(*_: object, **__: object) -> None:
+    raise ValueError("a fault of pika")

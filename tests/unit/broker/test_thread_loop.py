@@ -1,10 +1,16 @@
-"""The thread of the broker's loop in a process that has no memory left."""
+"""The thread of the broker's loop: questions that fail, and a process that has no memory left."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+
+from dtqs.broker.loop.shared import SharedThreadLoop
+from dtqs.broker.loop.threads import ThreadLoop
+from dtqs.deadline import Deadline
+from dtqs.errors import BrokerUnavailable
 
 _PROGRAM = """
 import logging, resource, sys, time
@@ -33,3 +39,27 @@ def test_a_worker_whose_broker_thread_gets_no_memory_ends_at_once(log: str) -> N
     done = subprocess.run([sys.executable, "-c", _PROGRAM, log], capture_output=True, text=True, timeout=20)
     assert done.returncode == os.EX_SOFTWARE, done.stderr
     assert done.stderr.startswith("the broker's loop failed: this process ends MemoryError\n")
+
+
+@pytest.mark.parametrize("kind", [ThreadLoop, SharedThreadLoop])
+def test_a_question_that_fails_is_an_answer_and_the_loop_serves_on(
+    kind: type[ThreadLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = kind("broker")
+    loop.start()
+
+    def question(reply: Callable[[int], None]) -> None:
+        raise ValueError("a hint that cannot be written")
+
+    try:
+        for _ in range(3):
+            with pytest.raises(BrokerUnavailable, match="ValueError: a hint that cannot be written"):
+                loop.ask(question, Deadline(20))
+        assert loop.ask(seven, Deadline(20)) == 7
+    finally:
+        loop.stop(Deadline(5))
+    assert [record.getMessage() for record in caplog.records] == ["a question to RabbitMQ failed"]
+
+
+def seven(reply: Callable[[int], None]) -> None:
+    reply(7)
