@@ -48,15 +48,16 @@ class Restart:
             return replace(after, not_before=now + _spread(_GIVEN_UP_TIMES * section.restart_max_seconds))
         return after
 
-    def after_task_death(self, now: float, section: SupervisorSection, soon: bool) -> "Restart":
+    def after_task_death(self, now: float, section: SupervisorSection, soon: bool, lived_seconds: float) -> "Restart":
         """Return the state after a task has killed its worker.
 
         `soon`: it died shortly after it began to take tasks, and before it had finished one.
         """
+        young = self._young_after(lived_seconds, section)
         if not soon:
-            return Restart(self.young, now, self.unready)
+            return Restart(young, now, self.unready)
         deaths = self.fruitless + 1
-        return Restart(self.young, now, self.unready, deaths, _spread(_fruitless_seconds(deaths, section)))
+        return Restart(young, now, self.unready, deaths, _spread(_fruitless_seconds(deaths, section)))
 
     def after_work(self) -> "Restart":
         """Return the state after a task was finished."""
@@ -66,9 +67,9 @@ class Restart:
         """Return the state after a failed fork: the slot waits, but its children are not at fault."""
         return replace(self, young=self.young + 1, not_before=now + _spread(restart_delay_seconds(self.young, section)))
 
-    def after_request(self, now: float) -> "Restart":
+    def after_request(self, now: float, lived_seconds: float, section: SupervisorSection) -> "Restart":
         """Return the state after an end that the supervisor asked for."""
-        return replace(self, not_before=now)
+        return replace(self, young=self._young_after(lived_seconds, section), not_before=now)
 
     def after_ready(self) -> "Restart":
         """Return the state after a child has become ready."""
@@ -77,6 +78,10 @@ class Restart:
     def given_up(self, section: SupervisorSection) -> bool:
         """Tell whether `restart_limit` children in a row have ended before they were ready."""
         return self.unready >= section.restart_limit
+
+    def _young_after(self, lived_seconds: float, section: SupervisorSection) -> int:
+        """Return the young deaths in a row after the end of a child that was asked to end, or that a task killed."""
+        return 0 if lived_seconds > section.young_seconds else self.young
 
 
 def restart_delay_seconds(young: int, section: SupervisorSection) -> float:

@@ -101,14 +101,15 @@ class Roster:
         slot.by_task = death is not None and is_by_task(death, record)
         if ready:
             slot.proved_at = child.started_at
+        lived = now - child.started_at
         if asked:
-            slot.restart = slot.restart.after_request(now)
+            slot.restart = slot.restart.after_request(now, lived, self._section)
         elif slot.by_task:
             # the task counts its deaths and has its own backoff; an empty slot would only delay taking back the leases
             soon = not record.worked and now - child.takes_from <= self._section.young_seconds
-            slot.restart = slot.restart.after_task_death(now, self._section, soon)
+            slot.restart = slot.restart.after_task_death(now, self._section, soon, lived)
         else:
-            slot.restart = slot.restart.after_death(now - child.started_at, now, self._section, ready)
+            slot.restart = slot.restart.after_death(lived, now, self._section, ready)
         slot.child = None
         self.free(slot)
         return death

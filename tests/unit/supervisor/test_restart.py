@@ -47,7 +47,7 @@ def test_a_child_that_lived_for_a_while_is_restarted_at_once_and_resets_the_coun
 def after_deaths(count: int, section: SupervisorSection = SECTION) -> Restart:
     restart = Restart()
     for _ in range(count):
-        restart = restart.after_task_death(100.0, section, soon=True)
+        restart = restart.after_task_death(100.0, section, soon=True, lived_seconds=0.5)
     return restart
 
 
@@ -63,15 +63,27 @@ def test_a_slot_whose_tasks_kill_its_workers_is_filled_at_once_and_takes_tasks_w
 
 def test_a_finished_task_and_a_worker_that_lived_for_a_while_end_the_delay() -> None:
     slow = after_deaths(5)
-    assert slow.after_ready().after_request(100.0).after_failed_fork(100.0, SECTION).wait_seconds == slow.wait_seconds
+    assert (
+        slow.after_ready().after_request(100.0, 0.5, SECTION).after_failed_fork(100.0, SECTION).wait_seconds
+        == slow.wait_seconds
+    )
     assert slow.after_death(0.5, 100.0, SECTION).wait_seconds == slow.wait_seconds
     for end in (
         slow.after_work(),
-        slow.after_task_death(100.0, SECTION, soon=False),
+        slow.after_task_death(100.0, SECTION, soon=False, lived_seconds=0.5),
         slow.after_death(10.1, 100.0, SECTION),
     ):
         assert (end.fruitless, end.wait_seconds) == (0, 0.0)
 
 
-def test_a_requested_end_changes_no_count() -> None:
-    assert Restart(3, 90.0).after_request(100.0) == Restart(3, 100.0)
+def test_a_requested_end_of_a_young_child_changes_no_count() -> None:
+    assert Restart(3, 90.0).after_request(100.0, 9.0, SECTION) == Restart(3, 100.0)
+    assert Restart(3, 90.0).after_task_death(100.0, SECTION, False, 9.0) == Restart(3, 100.0)
+
+
+def test_any_end_of_a_child_that_lived_for_a_while_resets_the_count_of_young_deaths() -> None:
+    """A worker may end by its `max_tasks`, a reload or its tasks for months, and then die young once."""
+    slow = after_deaths(5)
+    assert Restart(9, 90.0, 2).after_request(100.0, 10.1, SECTION) == Restart(0, 100.0, 2)
+    assert Restart(9, 90.0, 2).after_task_death(100.0, SECTION, False, 10.1) == Restart(0, 100.0, 2)
+    assert slow.after_request(100.0, 10.1, SECTION).wait_seconds == slow.wait_seconds

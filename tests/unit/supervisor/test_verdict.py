@@ -17,7 +17,7 @@ def slowed(by_task: bool) -> SlotState:
     (slot,) = make_roster().slots
     restart = Restart()
     for _ in range(4):
-        restart = restart.after_task_death(100.0, SECTION, soon=True)
+        restart = restart.after_task_death(100.0, SECTION, soon=True, lived_seconds=0.5)
     slot.restart = restart.after_death(1.0, 100.0, SECTION).after_death(1.0, 100.0, SECTION)
     slot.by_task = by_task
     return slot
