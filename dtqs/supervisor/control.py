@@ -5,6 +5,7 @@ nothing is closed. The socket lies in the node's folder, mode 0600, and the kern
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -27,6 +28,9 @@ _MOST_REQUEST_BYTES = 4096
 _CLIENT_SECONDS = 5.0
 """From the connect to the end of the answer."""
 _CREDENTIALS = struct.Struct("iII")
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_DEAF_SECONDS = 1.0
+"""Without a free descriptor the listener stays readable: each wait of the loop would end at once."""
 
 Answer = Mapping[str, Any]
 """The answer as JSON. With the key `error` it is a refusal."""
@@ -48,6 +52,8 @@ class Control:
         self._signals, self._obey = signals, obey
         self._listener: socket.socket | None = None
         self._clients: list[_Client] = []
+        self._deaf_until = float("inf")
+        """When the listener is watched again. Infinite: it is watched."""
 
     def open(self, folder: Path) -> None:
         """Listen in the folder of the node, whose lock this process holds. Without a socket the node runs as well."""
@@ -73,12 +79,12 @@ class Control:
         self._listener, self._clients = None, []
 
     def next_end(self) -> float:
-        """Return when the next client must be closed."""
-        return min((client.until for client in self._clients), default=float("inf"))
+        """Return when the next client must be closed, or the listener is watched again."""
+        return min((self._deaf_until, *(client.until for client in self._clients)))
 
     def turn(self, now: float) -> None:
         """Accept, read, obey and write, as far as it is possible without waiting."""
-        if self._listener:
+        if self._listener and self._hears(self._listener, now):
             self._accept(self._listener, now)
         for client in list(self._clients):
             try:
@@ -92,11 +98,24 @@ class Control:
                 client.socket.close()
                 self._clients.remove(client)
 
+    def _hears(self, listener: socket.socket, now: float) -> bool:
+        """Tell whether the listener is watched. After a second without, watch it again."""
+        if self._deaf_until == float("inf"):
+            return True
+        if now < self._deaf_until:
+            return False
+        self._deaf_until = float("inf")
+        self._signals.watch(listener.fileno(), EVENT_READ)
+        return True
+
     def _accept(self, listener: socket.socket, now: float) -> None:
         for _ in range(_MOST_CLIENTS):
             try:
                 accepted, _ = listener.accept()
-            except OSError:  # nobody is left, or there is no descriptor
+            except OSError as error:  # nobody is left, or there is no descriptor
+                if error.errno in _NO_ROOM:
+                    self._deaf_until = now + _DEAF_SECONDS
+                    self._signals.watch(listener.fileno(), 0)
                 return
             accepted.setblocking(False)
             if len(self._clients) >= _MOST_CLIENTS:

@@ -13,7 +13,8 @@ from typing import Any
 HARMLESS = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1, signal.SIGUSR2)
 """By default, a stray one of them, for example from a log rotation, would end or stop a process."""
 _QUEUED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, *HARMLESS)
-_MOST_QUEUED = 32
+_MOST_OF_EACH = 32
+"""Repeated signals of an impatient operator, or of a loop in a script, add nothing."""
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
@@ -21,8 +22,7 @@ class Signals:
     """A context in which this process enqueues signals. `wait` returns at the next signal or end of a child."""
 
     def __init__(self) -> None:
-        # bounded: repeated signals of an impatient operator add nothing
-        self._queue: deque[int] = deque(maxlen=_MOST_QUEUED)
+        self._queue: deque[int] = deque()
         self._before: dict[int, _Handler] = {}
         self._reader = self._writer = self._wakeup_before = -1
 
@@ -92,4 +92,6 @@ class Signals:
         return taken
 
     def _enqueue(self, number: int, frame: FrameType | None) -> None:
-        self._queue.append(number)
+        # a bound of each: no flood of one signal may swallow another, such as the one that ends the node
+        if self._queue.count(number) < _MOST_OF_EACH:
+            self._queue.append(number)

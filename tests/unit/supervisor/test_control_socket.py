@@ -1,5 +1,8 @@
 """The operator's socket, without a node."""
 
+import contextlib
+import os
+import resource
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +14,13 @@ from dtqs.supervisor.signals import Signals
 
 
 class NoSignals:
+    """The test calls `turn` itself. `watched` has the events of each descriptor."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, int] = {}
+
     def watch(self, descriptor: int, events: int) -> None:
-        """Watch nothing: the test calls `turn` itself."""
+        self.watched[descriptor] = events
 
 
 def test_a_client_that_gave_up_is_not_obeyed_and_one_that_only_ended_its_request_is(tmp_path: Path) -> None:
@@ -34,4 +42,36 @@ def test_a_client_that_gave_up_is_not_obeyed_and_one_that_only_ended_its_request
         waits.settimeout(5)
         assert waits.recv(100) == b"{}\n"
     assert obeyed == ["grow"]
+    control.close()
+
+
+def test_without_a_free_descriptor_the_listener_wakes_nobody_for_a_second(tmp_path: Path) -> None:
+    signals = NoSignals()
+    control = Control(cast(Signals, signals), lambda request, uid: {"fine": True})
+    control.open(tmp_path)
+    (listener,) = signals.watched
+    limits, kept = resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / SOCKET))
+        client.sendall(b"{}\n")
+        client.settimeout(5)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 50, limits[1]))
+            with contextlib.suppress(OSError):
+                while True:
+                    kept.append(os.dup(0))
+            control.turn(100.0)
+            assert (signals.watched[listener], control.next_end()) == (0, 101.0)
+            control.turn(101.0)
+            assert (signals.watched[listener], control.next_end()) == (0, 102.0)
+        finally:
+            for each in kept:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        control.turn(101.5)
+        assert control.next_end() == 102.0, "it waits out its second"
+        control.turn(102.0)
+        assert client.recv(100) == b'{"fine": true}\n'
+        assert signals.watched[listener]
+        assert control.next_end() == float("inf")
     control.close()
