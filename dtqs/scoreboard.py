@@ -27,6 +27,9 @@ _WORKER, _TASK = 0, 64
 TIME_LIMIT = "time limit"
 """The cause of a death whose attempt went on after its time limit, or after another interrupt."""
 
+BROKER_FAULT = os.EX_PROTOCOL
+"""The exit status of a process whose part for RabbitMQ has failed. It blames no task."""
+
 
 class ChildState(IntEnum):
     """The state that a child reports of itself. The reaping reports its end."""

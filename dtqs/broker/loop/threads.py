@@ -17,6 +17,7 @@ from dtqs.broker.loop.pika_parts import open_connection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.repeated_fault import RepeatedFaults
+from dtqs.scoreboard import BROKER_FAULT
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,13 +54,13 @@ class ThreadLoop:
     def _guard(self, serve: Callable[[], None]) -> None:
         try:
             serve()
-        except BaseException:
+        except BaseException as error:
             # A process that no longer hears the broker would do harm unnoticed. One that ends is replaced.
             try:
                 logger.critical("the broker's loop failed: this process ends", exc_info=True)
             finally:
-                # without memory the line fails as well
-                os._exit(os.EX_SOFTWARE)
+                # without memory the line fails as well, and the running task is the likely cause
+                os._exit(os.EX_SOFTWARE if isinstance(error, MemoryError) else BROKER_FAULT)
 
     def open(
         self,

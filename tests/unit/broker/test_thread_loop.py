@@ -28,7 +28,9 @@ loop = ThreadLoop("broker")
 loop.start()
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), -1))
-loop.call(lambda: bytearray(1 << 30))
+def fail():
+    raise ValueError("a broken frame")
+loop.call(fail if sys.argv[1] == "a fault" else lambda: bytearray(1 << 30))
 time.sleep(30)  # as a task that runs in the main thread
 """
 
@@ -63,3 +65,9 @@ def test_a_question_that_fails_is_an_answer_and_the_loop_serves_on(
 
 def seven(reply: Callable[[int], None]) -> None:
     reply(7)
+
+
+def test_a_worker_whose_broker_thread_fails_ends_with_a_status_that_blames_no_task() -> None:
+    done = subprocess.run([sys.executable, "-c", _PROGRAM, "a fault"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == os.EX_PROTOCOL, done.stderr
+    assert done.stderr.startswith("the broker's loop failed: this process ends ValueError\n")

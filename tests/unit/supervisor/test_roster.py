@@ -1,6 +1,7 @@
 """Slots, deaths and their consequences, without a fork or a signal."""
 
 import os
+import signal
 import time
 from dataclasses import replace
 
@@ -72,6 +73,16 @@ def die(
         (CRASHED, record(), Death(WORKER_ID, "exit status 3", None, idle=True)),
         (WELL, record(task_id=TASK_ID), Death(WORKER_ID, "exit status 0", TASK_ID, idle=False)),
         (KILLED, record(task_id="\0" * 30 + "rubbish"), Death(WORKER_ID, "signal 9 (SIGKILL)", None, idle=False)),
+        (
+            End(7, os.EX_PROTOCOL),
+            record(task_id=TASK_ID),
+            Death(WORKER_ID, "exit status 76 (its part for RabbitMQ failed)", TASK_ID, idle=False, blamed=False),
+        ),
+        (
+            End(7, None, signal.SIGBUS),
+            record(task_id=TASK_ID),
+            Death(WORKER_ID, "signal 7 (SIGBUS)", TASK_ID, idle=False, blamed=False),
+        ),
         (KILLED, record(claims=True), Death(WORKER_ID, "signal 9 (SIGKILL)", None, idle=False, blamed=False)),
         (WELL, record(claims=True), Death(WORKER_ID, "exit status 0", None, idle=False, blamed=False)),
         (WELL, record(), None),
@@ -344,6 +355,16 @@ def test_a_child_frozen_together_with_its_supervisor_gets_time_again() -> None:
     assert child.overdue(record(beat=500.0, kill_at=200.0), 494.9, 490.0) is None
     assert child.overdue(record(beat=500.0, kill_at=200.0), 495.0, 490.0) == "time limit"
     assert child.overdue(record_of(None, child), 500.0, 490.0) is None
+
+
+@pytest.mark.parametrize("end", [End(7, os.EX_PROTOCOL), End(7, None, signal.SIGBUS)])
+@pytest.mark.parametrize("said", [record(task_id=TASK_ID), record(claims=True), record()])
+def test_a_fault_of_the_broker_or_the_disk_slows_the_forks_and_not_the_tasks(end: End, said: SlotRecord) -> None:
+    roster = make_roster()
+    for _ in range(4):
+        die(roster, roster.slots[0], end, said)
+    assert not roster.slots[0].by_task
+    assert roster.slots[0].restart.wait_seconds == 0.0
 
 
 def test_the_end_of_a_lease_is_not_blamed_on_its_task() -> None:
