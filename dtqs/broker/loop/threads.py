@@ -79,7 +79,7 @@ class ThreadLoop:
         self._ioloop.add_callback_threadsafe(call)
 
     def ask(self, question: Callable[[Callable[[T], None]], None], deadline: Deadline) -> T:
-        """Run on the loop and wait for the answer. Raises BrokerUnavailable at the deadline or if the question fails."""
+        """Run on the loop and wait for the answer. Raises BrokerUnavailable at the deadline, or at a fault in it."""
         answer: Future[T] = Future()
 
         def reply(value: T) -> None:
