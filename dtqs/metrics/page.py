@@ -1,6 +1,7 @@
 """The page /metrics of an API process: one reading a second at most."""
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,6 +24,8 @@ LIMIT_SECONDS = 2.0
 """Time limit of one answer of PostgreSQL; a slower server counts as away."""
 _PRESENT_SECONDS = 60.0
 """A process that has written nothing for longer is gone, or has waited for PostgreSQL."""
+_OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+_VERSION = re.compile(r"application/openmetrics-text; version=[^;]*")
 
 
 class Crowded(Exception):
@@ -95,8 +98,13 @@ class Paced:
 
 
 def encoder_for(accept: str) -> tuple[Callable[[Paced], bytes], str]:
-    """Return the encoder and the media type for an Accept header: plain text for a version that is no number."""
+    """Return the encoder and the media type for an Accept header: plain text for a version that is no number.
+
+    Each media type has a page of its own, so an invented version of OpenMetrics gets the one that exists.
+    """
     try:
-        return choose_encoder(accept)
+        encode, media_type = choose_encoder(accept)
     except TypeError:  # prometheus_client compares the text of `version=x` with a number
         return choose_encoder("")
+    known = _VERSION.sub(_OPEN_METRICS, media_type)
+    return (encode, media_type) if known == media_type else choose_encoder(known)

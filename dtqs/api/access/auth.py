@@ -13,6 +13,7 @@ import falcon
 
 from dtqs.api.access.origin import OwnHosts, refuse_foreign
 from dtqs.api.access.sessions import Sessions
+from dtqs.api.access.shared_lookups import SharedLookups
 from dtqs.api.access.throttle import Throttle, address_of
 from dtqs.api.http.body import HOLDER
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
@@ -66,6 +67,7 @@ class Auth:
         )
         self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._good: dict[bytes, None] = {}
+        self._looks = SharedLookups[ApiKey | None]()
         self._throttle = Throttle()
         self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
 
@@ -107,7 +109,7 @@ class Auth:
         address = address_of(req, self._proxies)
         # others behind the same proxy may guess keys: that must not lock out the holder of a good key
         if digest in self._good:
-            return self._found(secret, digest, address)
+            return self._looks.get(digest, lambda: self._found(secret, digest, address))
         with self._throttle.turn(address):
             expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
             # another request with this key may have looked it up during the wait

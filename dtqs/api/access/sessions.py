@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import falcon
 
 from dtqs.api.access.cookies import cookie
+from dtqs.api.access.shared_lookups import SharedLookups
 from dtqs.api.access.signing import Signer, TokenExpired, TokenForged, TokenKind
 from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 
@@ -50,6 +51,7 @@ class Sessions:
         self._signer = Signer(key, _SESSION, valid_seconds)
         self._find, self._end, self._is_secure = find, end, is_secure
         self._remembered: dict[str, tuple[float, ApiKey | None]] = {}
+        self._looks = SharedLookups[ApiKey | None]()
 
     def begin(self, key_id: str) -> tuple[str, int]:
         """Return a new session's cookie and its end."""
@@ -86,10 +88,13 @@ class Sessions:
             self._remembered[session.session_id] = (time.monotonic() + REMEMBERED_SECONDS, None)
 
     def _known(self, key_id: str, session_id: str) -> ApiKey | None:
-        now = time.monotonic()
         until, key = self._remembered.get(session_id, (0.0, None))
-        if now < until:
+        if time.monotonic() < until:
             return key
+        return self._looks.get((key_id, session_id), lambda: self._found(key_id, session_id))
+
+    def _found(self, key_id: str, session_id: str) -> ApiKey | None:
+        now = time.monotonic()
         key = self._find(key_id, session_id)
         if len(self._remembered) >= _REMEMBERED_LIMIT:
             self._remembered.clear()

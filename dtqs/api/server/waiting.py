@@ -98,12 +98,14 @@ class RequestWaits:
     def _look_again(self) -> None:
         """End as many as new connections would. Others have turns between: 200 searches can take 100 ms."""
         left = self._open - self._enough if self._open >= self._most else 0
-        while left > 0 and self._end_one():
-            left -= 1
-            gevent.sleep(0)
-        self._looks_again = False
-        if left > 0:
-            self._look_later()
+        try:
+            while left > 0 and self._end_one():
+                left -= 1
+                gevent.sleep(0)
+        finally:
+            self._looks_again = False
+            if left > 0:
+                self._look_later()
 
     def _end_one(self) -> bool:
         return self._end_longest() or self._end_slowest() or self._end_body()

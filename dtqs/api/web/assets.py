@@ -5,6 +5,7 @@ A path contains the hash of all files, so browsers may cache each file permanent
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -35,6 +36,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+_NO_WEIGHT = re.compile(r"q=0(\.0{0,3})?")
 _PERMANENT = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 
@@ -109,11 +111,20 @@ def _send(req: falcon.Request, resp: falcon.Response, asset: _Asset, keep: str) 
         resp.status = falcon.HTTP_304
         return
     resp.content_type = asset.media_type
-    if "gzip" in (req.get_header("Accept-Encoding") or ""):
+    if takes_gzip(req.get_header("Accept-Encoding") or ""):
         resp.set_header("Content-Encoding", "gzip")
         resp.data = asset.compressed
     else:
         resp.data = asset.plain
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Tell whether an Accept-Encoding header names gzip with a weight above 0 (RFC 9110, section 12.5.3)."""
+    for coding in accepted.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() == "gzip":
+            return _NO_WEIGHT.fullmatch(weight.strip()) is None
+    return False
 
 
 def _asset(name: str, content: bytes) -> _Asset:

@@ -18,8 +18,14 @@ LINGER_SECONDS = 20.0
 """Time for which reading continues without streams: a reloaded page finds its charts."""
 POINTS = 150
 VIEWERS_LIMIT = 200
+TURN_SECONDS = 10.0
+"""Time limit of the wait for a reading of others. One takes up to 4 s while a server is away."""
 
 logger = logging.getLogger(__name__)
+
+
+class ReadingsCrowded(Exception):
+    """Other readings have not ended in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class DashboardFeed:
         self._viewers: set[Viewer] = set()
         self._greenlet: gevent.Greenlet | None = None
         self._left_at = 0.0
+        self._last, self._last_began_at = b"", float("-inf")
         self.number = 0
         self.newest = b""
         self.closing = False
@@ -91,8 +98,19 @@ class DashboardFeed:
         return orjson.dumps(list(self._points))
 
     def one(self) -> bytes:
-        """Return the newest reading as JSON; without streams, take a new one."""
-        return self.newest or self._take()
+        """Return the newest reading as JSON; without streams, take a new one. Raises ReadingsCrowded.
+
+        Callers that wait for a reading share the next one: it begins after they have come.
+        """
+        if self.newest:
+            return self.newest
+        came_at = time.monotonic()
+        if not self._one_at_a_time.acquire(timeout=TURN_SECONDS):
+            raise ReadingsCrowded
+        try:
+            return self._last if self._last_began_at >= came_at else self._read_one()
+        finally:
+            self._one_at_a_time.release()
 
     def end_streams(self) -> None:
         """End all streams and refuse new ones."""
@@ -122,12 +140,17 @@ class DashboardFeed:
 
     def _take(self) -> bytes:
         with self._one_at_a_time:
-            reading = self._read()
+            return self._read_one()
+
+    def _read_one(self) -> bytes:
+        began_at = time.monotonic()
+        reading = self._read()
         self._history.add(reading, time.monotonic())
         rates = self._history.rates
         point = _point(reading, rates)
         self._points.append(point)
-        return orjson.dumps({"reading": reading, "rates": rates, "point": point})
+        self._last, self._last_began_at = orjson.dumps({"reading": reading, "rates": rates, "point": point}), began_at
+        return self._last
 
 
 def _point(reading: Reading, rates: Throughput | None) -> Point:

@@ -18,8 +18,8 @@ from dtqs.api.http.refusal import RETRY_AFTER_SECONDS
 from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket, StreamPace
 from dtqs.api.stream.frames import HEARTBEAT, retry
 from dtqs.api.tasks.resources import LOGS_DEFAULT, LOGS_LIMIT
-from dtqs.api.web.feed import DashboardFeed, Viewer
-from dtqs.errors import StoreUnavailable
+from dtqs.api.web.feed import DashboardFeed, ReadingsCrowded, Viewer
+from dtqs.errors import StoreUnavailable, TooManyRequests
 from dtqs.event import LEVELS
 from dtqs.readings import SystemReader
 
@@ -36,7 +36,13 @@ class OverviewResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._auth.require(req, "admin")
         refuse_parameters(req)
-        resp.content_type, resp.data = falcon.MEDIA_JSON, self._feed.one()
+        try:
+            resp.content_type, resp.data = falcon.MEDIA_JSON, self._feed.one()
+        except ReadingsCrowded:
+            raise falcon.HTTPServiceUnavailable(
+                description="too many readings of the system wait for one another; try again in a moment",
+                retry_after=int(RETRY_AFTER_SECONDS),
+            ) from None
 
 
 class OverviewStream:
@@ -104,7 +110,7 @@ class Readings:
             self._permit()
         except falcon.HTTPError:
             self._viewer.leave()
-        except StoreUnavailable:
+        except (StoreUnavailable, TooManyRequests):
             pass  # unknown now; the next reading asks again
 
     def _news(self) -> bytes:

@@ -314,6 +314,20 @@ def test_the_end_of_many_clients_leaves_turns_to_others(monkeypatch: pytest.Monk
     assert (len(waits.sends), waits._looks_again) == (89, False)
 
 
+def test_a_client_whose_end_fails_does_not_keep_the_others_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_AGAIN_SECONDS", 0)
+    waits, slow = RequestWaits(lambda: 30.0, 20), [Mock() for _ in range(19)]
+    waits.sends = dict.fromkeys(slow, time.monotonic())
+    for _ in range(20):
+        waits.opened()
+    waits.sends = {one: time.monotonic() - LONG_SECONDS + number for number, one in enumerate(slow)}
+    slow[0].end.side_effect = RuntimeError("a fault of this test")
+    with gevent.Timeout(10):
+        while len(waits.sends) > 17:
+            gevent.sleep(0)
+    assert slow[1].end.called
+
+
 def read(key: bytes) -> bytes:
     """Return a request with half of its body."""
     return b"POST /read HTTP/1.1\r\nHost: " + key + b"\r\nContent-Length: 2\r\n\r\nx"

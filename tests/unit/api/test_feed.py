@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import gevent
 import orjson
 import pytest
+from gevent.event import Event
 
+from dtqs.api.stream.client_socket import ClientSocket, StreamPace
 from dtqs.api.web import feed as feed_module
-from dtqs.api.web.feed import DashboardFeed, Viewer
+from dtqs.api.web.feed import DashboardFeed, ReadingsCrowded, Viewer
+from dtqs.api.web.overview import Readings
+from dtqs.errors import StoreUnavailable, TooManyRequests
 from dtqs.readings import Health, Reading
 
 
@@ -17,13 +21,17 @@ class Source:
     def __init__(self) -> None:
         self.count = 0
         self.fails = False
+        self.go_on = Event()
+        self.go_on.set()
 
     def read(self) -> Reading:
         self.count += 1
+        at = float(self.count)
+        assert self.go_on.wait(10)
         if self.fails:
             raise RuntimeError("a fault in a reader")
         away = Health("PostgreSQL", "away", "gone")
-        return Reading(float(self.count), away, away, None, None, None, None, None, None, None, None, None, ("gone",))
+        return Reading(at, away, away, None, None, None, None, None, None, None, None, None, ("gone",))
 
 
 @pytest.fixture
@@ -75,6 +83,29 @@ def test_a_single_reading_is_current_and_starts_no_feed(feed: DashboardFeed, sou
     assert orjson.loads(feed.one()) == orjson.loads(feed.newest)
 
 
+def test_callers_that_wait_for_a_reading_share_the_next_one(feed: DashboardFeed, source: Source) -> None:
+    source.go_on.clear()
+    callers = [gevent.spawn(feed.one) for _ in range(50)]
+    gevent.idle()
+    source.go_on.set()
+    gevent.joinall(callers, timeout=10, raise_error=True)
+    assert source.count == 2, "the first reading began before the others had come"
+    assert {orjson.loads(one.value)["reading"]["at"] for one in callers[1:]} == {2}
+
+
+def test_a_caller_waits_for_others_with_a_limit(
+    feed: DashboardFeed, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "TURN_SECONDS", 0.01)
+    source.go_on.clear()
+    first = gevent.spawn(feed.one)
+    gevent.idle()
+    with pytest.raises(ReadingsCrowded):
+        feed.one()
+    source.go_on.set()
+    assert first.get(timeout=10)
+
+
 def test_the_feed_continues_after_a_reading_that_failed(feed: DashboardFeed, source: Source) -> None:
     feed.add(Viewer())
     wait(lambda: feed.number)
@@ -97,3 +128,17 @@ def test_a_chart_value_is_null_while_its_server_is_unreachable(feed: DashboardFe
     (point,) = orjson.loads(feed.history())
     assert point.pop("at") == 1
     assert set(point.values()) == {None}
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), TooManyRequests("wait", 5)])
+def test_a_stream_that_cannot_ask_for_its_permission_goes_on(feed: DashboardFeed, error: Exception) -> None:
+    def permit() -> None:
+        raise error
+
+    readings = Readings(feed, permit, ClientSocket(None), StreamPace(1.0, 1.0))
+    readings._judge()
+    assert readings._judging
+    readings._judging.join(10)
+    assert readings._judging.successful()
+    assert not readings._viewer.leaving
+    readings.close()

@@ -3,6 +3,7 @@
 import time
 
 import falcon
+import gevent
 import pytest
 from falcon.testing import create_environ
 
@@ -91,3 +92,19 @@ def test_the_cookie_is_found_among_others(around: str) -> None:
         header = around.format(f"{COOKIE}={value}")
         assert sessions().of(falcon.Request(create_environ(headers={"Cookie": header}))), header
     assert not sessions().has_cookie(falcon.Request(create_environ(headers={"Cookie": around.format(f"x{COOKIE}=1")})))
+
+
+def test_requests_of_a_session_share_one_look_up() -> None:
+    asked: list[str] = []
+
+    def find(key_id: str, _: str) -> ApiKey:
+        asked.append(key_id)
+        gevent.sleep(0.01)
+        return KEY
+
+    known = Sessions(SIGNING_KEY, find, lambda *_: None, 60)
+    cookie = known.begin(KEY.key_id)[0]
+    callers = [gevent.spawn(known.of, request(cookie)) for _ in range(50)]
+    gevent.joinall(callers, 10, raise_error=True)
+    assert all(one.value is not None and one.value.key == KEY for one in callers)
+    assert asked == [KEY.key_id]

@@ -191,10 +191,13 @@ class Slow(Asked):
     def __init__(self) -> None:
         super().__init__()
         self.may_answer = Event()
+        self.away = False
 
     def find(self, secret: str) -> ApiKey | None:
         self.secrets.append(secret)
         assert self.may_answer.wait(5)
+        if self.away:
+            raise StoreUnavailable("away")
         return KEY if secret.startswith("good") else None
 
     def together(self, *secrets: str) -> list[gevent.Greenlet]:
@@ -255,6 +258,41 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_caller(monkeypatch: pyt
     asked.may_answer.set()
     gevent.joinall(running, 10)
     assert asked.auth.find(request("10.0.0.1"), "good too") == KEY
+
+
+def test_requests_of_a_key_whose_memory_ends_share_one_look_up() -> None:
+    asked = Slow()
+    asked.may_answer.set()
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
+    for killed in (False, True):
+        asked.auth._remembered.clear()  # the state five seconds later
+        asked.may_answer.clear()
+        asked.secrets.clear()
+        first, *others = asked.together(*["good"] * 200)
+        assert asked.secrets == ["good"]
+        if killed:
+            first.kill()
+            gevent.idle()
+        asked.may_answer.set()
+        gevent.joinall(others, 10)
+        assert [one.value for one in others] == [KEY] * len(others)
+        assert len(asked.secrets) == 1 + killed
+
+
+def test_requests_that_share_a_look_up_hear_together_that_the_store_is_away() -> None:
+    asked = Slow()
+    asked.may_answer.set()
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
+    asked.auth._remembered.clear()
+    asked.may_answer.clear()
+    asked.away = True
+    callers = asked.together(*["good"] * 50)
+    asked.may_answer.set()
+    gevent.joinall(callers, 10)
+    assert [type(one.value) for one in callers] == [StoreUnavailable] * 50
+    assert asked.secrets == ["good", "good"]
+    asked.away = False
+    assert asked.auth.find(request("10.0.0.1"), "good") == KEY
 
 
 def test_a_guesser_behind_a_trusted_proxy_delays_nobody_else_behind_it() -> None:
