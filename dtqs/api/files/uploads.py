@@ -14,7 +14,7 @@ from falcon.util.reader import BufferedReader
 from dtqs.api.access.auth import Auth, Caller
 from dtqs.api.files.upload_room import UploadRoom, UploadShare
 from dtqs.api.http.answer import answer
-from dtqs.api.http.body import checked_length, close_connection, pieces
+from dtqs.api.http.body import checked_length, close_connection, cut_body, pieces
 from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
 from dtqs.api.http.disk import in_thread
 from dtqs.api.http.names import name_of, safe_name
@@ -51,7 +51,7 @@ class Uploads:
             caller = self._auth.require(req, "submit")
             memory = self._memory.share(caller.name_space)
             try:
-                upload = self._receive(req, self._limit_bytes(caller), memory)
+                upload = self._receive(req, caller, memory)
             finally:
                 memory.free()
         except BaseException:
@@ -75,13 +75,13 @@ class Uploads:
         own = caller.ceilings.max_upload_bytes if caller.ceilings else None
         return self._max_upload_bytes if own is None else min(own, self._max_upload_bytes)
 
-    def _receive(self, req: falcon.Request, limit_bytes: int, memory: ByteShare) -> OutputFile:
+    def _receive(self, req: falcon.Request, caller: Caller, memory: ByteShare) -> OutputFile:
         """Store the body. Nothing stays if the client leaves. Raises TooLarge, HTTPError, Invalid, TransientError."""
-        query = Query(req, ("name",))
+        query, limit_bytes = Query(req, ("name",)), self._limit_bytes(caller)
         query.check()
         is_form = (req.content_type or "").partition(";")[0].strip().lower() == "multipart/form-data"
         length = checked_length(req, limit_bytes + FORM_OVERHEAD_BYTES if is_form else limit_bytes)
-        with self._room.taken(length, limit_bytes) as share:
+        with self._room.taken(length, limit_bytes, caller.name_space, lambda: cut_body(req)) as share:
             if is_form:
                 return self._receive_form(req, limit_bytes, share, memory)
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))

@@ -77,6 +77,13 @@ def in_pieces(answer: Iterable[bytes]) -> Iterable[bytes]:
     return answer
 
 
+def cut_body(req: falcon.Request) -> None:
+    """End the reading of this request's body for others. It is answered with 503."""
+    connection = req.env.get(_SOCKET)
+    if connection is not None:
+        connection.cut()
+
+
 def close_connection(req: falcon.Request) -> None:
     """End the connection after this response. gunicorn drops a Connection header, since it is hop-by-hop."""
     response: Any = req.env.get(RESPONSE)
@@ -212,6 +219,7 @@ def _cut_off(req: falcon.Request) -> falcon.HTTPError:
     close_connection(req)
     if _is_cut(req):
         return falcon.HTTPServiceUnavailable(
-            description="connections are few, and this body was slow to come: it was ended for others", retry_after=1
+            description="connections or room are few, and this body was slow to come: it was ended for others",
+            retry_after=1,
         )
     return falcon.HTTPBadRequest(description="the body ended before its announced end")

@@ -54,7 +54,7 @@ class Connection:
         """Set after the first wait for a request."""
         self.wait: Wait | None = None
         self.is_cut = False
-        """Set when its reading was ended for others, since connections are few. Later bytes may still come."""
+        """Set when its reading was ended for others: connections, or room for uploads, are few. More may still come."""
         self.has_begun = False
         """Set when a part of the next head has come."""
         self.head_bytes = 0
