@@ -24,8 +24,16 @@ CONFIRMED_BYTES = 4 << 20
 _EVENTS_PER_MESSAGE = 1000
 
 
-def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
-    """Group tasks into hints: (priority, body, tasks). Only light tasks of one type and priority share a hint."""
+def any_type(_: str) -> int:
+    """Let as many tasks of each type share a hint as may."""
+    return HINT_LIMIT
+
+
+def hints(dues: Sequence[Due], most: Callable[[str], int] = any_type) -> Iterator[tuple[int, bytes, list[Due]]]:
+    """Group tasks into hints: (priority, body, tasks). Only light tasks of one type and priority share a hint.
+
+    `most`: the number of tasks of a type that share one, `HINT_LIMIT` at most.
+    """
     groups: dict[tuple[str, int], list[Due]] = {}
     for due in dues:
         # a person may have written any number into the backlog, and AMQP has one byte for it
@@ -35,8 +43,9 @@ def hints(dues: Sequence[Due]) -> Iterator[tuple[int, bytes, list[Due]]]:
         else:
             yield priority, encode_hint(due.task_type, False, [due.task_id]), [due]
     for (task_type, priority), members in groups.items():
-        for start in range(0, len(members), HINT_LIMIT):
-            part = members[start : start + HINT_LIMIT]
+        size = max(1, min(HINT_LIMIT, most(task_type)))
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
             yield priority, encode_hint(task_type, True, [due.task_id for due in part]), part
 
 
@@ -50,13 +59,14 @@ class Publisher:
         routes: Routes = NO_ROUTES,
         confirmed_bytes: int = 0,
         on_wait: Callable[[], None] = lambda: None,
+        most: Callable[[str], int] = any_type,
     ) -> None:
         """`confirmed_bytes`: the memory for confirmed hints that wait for `take_confirmed`. 0: nobody takes them.
 
-        `on_wait` is called when a first hint waits for its answer, and when one is refused.
+        `on_wait` is called when a first hint waits for its answer, and when one is refused. `most`: see `hints`.
         """
         self._is_free, self._on_idle, self._queue_by_type = is_free, on_idle, routes.by_type
-        self._on_wait = on_wait
+        self._on_wait, self._most = on_wait, most
         self._channel: Channel | None = None
         self._tag, self._confirming = 0, False
         self._waiting = Unanswered(self._queue_of)
@@ -118,7 +128,7 @@ class Publisher:
             channel.confirm_delivery(lambda frame: self._answered(channel, frame))
             self._confirming = True
         waited = bool(self._waiting)
-        for priority, body, members in hints(dues):
+        for priority, body, members in hints(dues, self._most):
             queue = self._queue_of(members)
             if not self._waiting.has_room(queue):
                 continue

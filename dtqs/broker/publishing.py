@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pika.channel import Channel
 
 from dtqs.broker.loop.connection import BrokerConnection, Loop
-from dtqs.broker.publisher import Publisher
+from dtqs.broker.publisher import Publisher, any_type
 from dtqs.broker.unanswered import SILENT_SECONDS
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
@@ -29,11 +29,18 @@ class PublishingLine:
     """
 
     def __init__(
-        self, loop: Loop, section: RabbitmqSection, name: str, routes: Routes = NO_ROUTES, confirmed_bytes: int = 0
+        self,
+        loop: Loop,
+        section: RabbitmqSection,
+        name: str,
+        routes: Routes = NO_ROUTES,
+        confirmed_bytes: int = 0,
+        most: Callable[[str], int] = any_type,
     ) -> None:
+        """`most`: the number of tasks of a type that share a hint."""
         self._loop = loop
         self.publisher = Publisher(
-            lambda: self.connection.state == "connected", self._reply, routes, confirmed_bytes, self._watch
+            lambda: self.connection.state == "connected", self._reply, routes, confirmed_bytes, self._watch, most
         )
         self.connection = BrokerConnection(loop, section, name, self._attach, lambda _: self._lost(), self._reply)
         self._replies: list[Callable[[bool], None]] = []

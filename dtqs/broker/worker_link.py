@@ -16,6 +16,7 @@ from dtqs.broker.inbox import Inbox
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.shared import SharedThreadLoop
 from dtqs.broker.own_queue import hear
+from dtqs.broker.publisher import any_type
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_lane import QueueLane
 from dtqs.broker.topology import CONTROL, CONTROL_BYTES, CONTROL_LENGTH, QUEUE
@@ -38,7 +39,9 @@ class WorkerLink:
         on_queue_missing: Callable[[str], None],
         routes: Routes = NO_ROUTES,
         queues: Sequence[str] = (QUEUE,),
+        most: Callable[[str], int] = any_type,
     ) -> None:
+        """`most`: the number of tasks of a type that share a hint which this worker publishes."""
         self.inbox = Inbox()
         self._on_cancel = on_cancel
         self._loop = SharedThreadLoop("broker")
@@ -51,7 +54,7 @@ class WorkerLink:
             self._consuming.add_lane(lane.on_channel, lane.on_lost)
         # On a channel of its own: if the broker refuses it, tasks are consumed all the same. A heartbeat finds cancels.
         self._consuming.add_lane(self._hear_control, lambda _: None)
-        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes)
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes, most=most)
         self._publisher = self._publishing.publisher
 
     def start(self) -> None:

@@ -56,6 +56,18 @@ def test_a_batch_is_cut_after_a_light_task_that_takes_long(trial: Try) -> None:
     system.check()
 
 
+def test_light_tasks_that_take_long_are_given_back_about_once_each(trial: Try) -> None:
+    """They leave in hints of one batch each. In one hint they would be claimed and cut again together."""
+    system = trial({**ONCE, **ONE}, supervisor=False)
+    task_ids = system.put({"seconds": 0.1}, 50, task_type="nap")
+    system.start_supervisor()
+    system.hint(task_ids, light=True, task_type="nap")
+    assert set(system.outcomes(task_ids, 15)) == {"completed"}
+    assert system.rows("SELECT count(*) FROM logs WHERE message = 'given back'")[0][0] <= 2 * len(task_ids)
+    assert system.spent() == {1: 50}
+    system.check()
+
+
 def test_a_cut_that_postgresql_refuses_is_repeated(trial: Try) -> None:
     system = trial(ONCE, supervisor=False)
     long = system.put({"seconds": 6}, task_type="nap")[0]
