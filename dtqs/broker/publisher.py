@@ -36,8 +36,10 @@ def hints(dues: Sequence[Due], most: Callable[[str], int] = any_type) -> Iterato
     """
     groups: dict[tuple[str, int], list[Due]] = {}
     for due in dues:
-        # a person may have written any number into the backlog, and AMQP has one byte for it
-        priority = min(PRIORITY_MAX, max(PRIORITY_MIN, due.priority))
+        priority = due.priority
+        if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+            # a person may have written any number into the backlog, and AMQP has one byte for it
+            priority = min(PRIORITY_MAX, max(PRIORITY_MIN, priority))
         if due.light:
             groups.setdefault((due.task_type, priority), []).append(due)
         else:
