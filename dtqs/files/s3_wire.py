@@ -103,6 +103,7 @@ class S3Wire:
         self._endpoint = parse_url(section.s3_endpoint or f"https://s3.{section.s3_region}.amazonaws.com")
         self._path_style, self._limit_seconds = section.s3_path_style, section.s3_timeout_seconds
         self._pool: httpcore.ConnectionPool | None = None
+        self._readers: httpcore.ConnectionPool | None = None
 
     def ask(self, request: Request) -> tuple[ElementTree.Element, str]:
         """Send a request with a short answer; return its XML and its ETag. Raises S3Refused, FilesUnavailable."""
@@ -126,14 +127,15 @@ class S3Wire:
 
     def close(self) -> None:
         """Close the kept connections. Safe to call twice."""
-        pool, self._pool = self._pool, None
-        if pool:
-            pool.close()
+        pools, self._pool, self._readers = (self._pool, self._readers), None, None
+        for pool in pools:
+            if pool:
+                pool.close()
 
     def _send(self, request: Request) -> httpcore.Response:
         """Send once and return the response; the caller closes it."""
         try:
-            response = self._connections().handle_request(self._made(request))
+            response = self._connections(request).handle_request(self._made(request))
         except HTTP_FAULTS as error:
             raise _unreachable(error) from error
         if response.status >= 300:
@@ -173,11 +175,25 @@ class S3Wire:
             )
         raise S3Refused(response.status, code)
 
-    def _connections(self) -> httpcore.ConnectionPool:
-        if self._pool is None:
-            context = httpcore.default_ssl_context() if self._endpoint.scheme == "https" else None
-            self._pool = httpcore.ConnectionPool(context, max_connections=_CONNECTIONS, keepalive_expiry=_IDLE_SECONDS)
+    def _connections(self, request: Request) -> httpcore.ConnectionPool:
+        """Return the connections for a request. Readers of objects have their own, without a limit.
+
+        Each lasts as long as a slow client reads, and `[api] max_connections` bounds them.
+        """
+        if request.method == "GET" and request.key:
+            self._readers = self._readers or self._made_pool(None)
+            return self._readers
+        self._pool = self._pool or self._made_pool(_CONNECTIONS)
         return self._pool
+
+    def _made_pool(self, most: int | None) -> httpcore.ConnectionPool:
+        context = httpcore.default_ssl_context() if self._endpoint.scheme == "https" else None
+        return httpcore.ConnectionPool(
+            context,
+            max_connections=most,
+            max_keepalive_connections=_CONNECTIONS,
+            keepalive_expiry=_IDLE_SECONDS,
+        )
 
 
 def is_whole(part: str, length: str) -> bool:

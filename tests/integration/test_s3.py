@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -119,6 +119,16 @@ def test_a_failed_upload_in_parts_is_deleted(
 def test_any_part_of_a_file_can_be_read(space: Space, start: int, end: int) -> None:
     files = space()
     assert part_of(files, output(files, b"0123456789"), start, end) == b"0123456789"[start:end]
+
+
+def test_readers_that_wait_for_slow_clients_keep_nobody_out(space: Space) -> None:
+    files = space(s3_timeout_seconds=2)
+    file_id = output(files, b"0123456789")
+    with ExitStack() as unread:
+        for _ in range(25):
+            unread.enter_context(closing(files.reader(file_id, 0, 10)))
+        assert part_of(files, file_id, 2, 5) == b"234"
+        assert read(files, f"upload:{output(files, b'new')}") == b"new"
 
 
 def test_a_removed_file_is_not_found(space: Space) -> None:

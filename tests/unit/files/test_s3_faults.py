@@ -48,7 +48,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> S3Wire:
 
 
 def storage(wire: S3Wire, answers: Answers) -> Answers:
-    wire._pool = answers  # type: ignore[assignment]
+    wire._pool = wire._readers = answers  # type: ignore[assignment]
     return answers
 
 
