@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import falcon
+import gevent
 import pytest
 from falcon.testing import create_environ
 
+from dtqs.api.files import upload_room
 from dtqs.api.files.uploads import Uploads
 from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES
 from dtqs.api.submit.task_links import Links
@@ -40,7 +42,10 @@ class Incoming:
 
 @pytest.fixture
 def uploads(tmp_path: Path) -> Uploads:
-    section = FilesSection(directory=tmp_path)
+    return uploads_of(FilesSection(directory=tmp_path))
+
+
+def uploads_of(section: FilesSection) -> Uploads:
     caller = SimpleNamespace(name_space="key", key_id="key", ceilings=None)
     auth, rows = SimpleNamespace(require=lambda *_: caller), SimpleNamespace(insert=lambda *_: None)
     return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), Links("", None), section)
@@ -143,4 +148,47 @@ def test_the_temporary_file_of_an_upload_elsewhere_is_deleted_in_a_thread(
         uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
     assert len(unlinking) == 1
     assert threading.get_ident() not in unlinking
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+class Cuttable:
+    """A connection whose reading can be ended."""
+
+    is_cut = False
+
+    def cut(self) -> None:
+        self.is_cut = True
+
+    def gettimeout(self) -> None:
+        return None
+
+
+def test_a_slow_upload_that_ends_for_another_key_gets_503_and_leaves_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = uploads_of(FilesSection(directory=tmp_path, max_upload_bytes=SIZE, receiving_bytes=SIZE))
+    connection, now, got = Cuttable(), [0.0], list[int]()
+    monkeypatch.setattr(upload_room, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def other() -> None:
+        with uploads._room.taken(SIZE, SIZE, "modest") as share:
+            share.cover(SIZE)
+            got.append(SIZE)
+
+    class Slow(Incoming):
+        def read(self, size: int) -> bytes:
+            if self.at >= 2 << 20 and not got:
+                now[0] += 300
+                waiting.append(gevent.spawn(other))
+                gevent.sleep(0)
+            return b"" if connection.is_cut else super().read(size)
+
+    waiting: list[Any] = []
+    environ = create_environ("/files", method="POST", headers={"Content-Length": str(SIZE)})
+    body = Slow(b"x" * SIZE, uploads)
+    req = falcon.Request(environ | {"wsgi.input": body, "gunicorn.socket": connection})
+    with pytest.raises(falcon.HTTPServiceUnavailable):
+        uploads.on_post(req, falcon.Response())
+    gevent.joinall(waiting, timeout=10)
+    assert got == [SIZE]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
