@@ -18,6 +18,8 @@ ROWS_PER_TASK, ROWS_PER_TURN = 100, 4000
 """Most log rows of a task in one turn, and about the most of all tasks. A task with more rows gets another turn."""
 RECORDS_PER_READ = 50
 """Most ended tasks whose record sizes are read at once, to find room for them before the records are read."""
+SLICES_PER_TURN = 4
+"""Most reads of records in one turn, each of about 8 MiB at most. Ended tasks that are left get another turn."""
 
 Taken = dict[str, list[Watcher]]
 
@@ -35,11 +37,11 @@ class _Turn:
     known_ended: Set[str]
     pace: GreenletPace
 
-    def read(self, positions: dict[str, int], told: Set[str]) -> Set[str]:
-        """Read and queue. Return the tasks that have more rows than one turn takes."""
+    def read(self, positions: dict[str, int], told: Set[str]) -> Sequence[str]:
+        """Read and queue. Return the tasks that have more than one turn takes: more rows, or large records."""
         early = self._finish_announced(positions, told)
         if not positions:
-            return set()
+            return []
         limit = min(ROWS_PER_TASK, max(1, ROWS_PER_TURN // len(positions)))
         rows = self.reads.watch(positions, limit)
         counts = Counter(row.task_id for row in rows)
@@ -47,8 +49,11 @@ class _Turn:
         ended = {row.task_id for row in rows if row.event in OUTCOMES}
         ended |= self.known_ended & positions.keys() - long
         self._queue_rows(rows)
-        self._finish_all(ended, early)
-        return long
+        return self._in_order(long | self._finish_all(ended, early))
+
+    def _in_order(self, task_ids: Set[str]) -> list[str]:
+        """Return tasks in the order of their news, so that a later turn reads on where this one ended."""
+        return [task_id for task_id in self.taken if task_id in task_ids]
 
     def _finish_announced(self, positions: dict[str, int], told: Set[str]) -> list[TaskRecord]:
         """Read the records of tasks with an announced outcome. Finish those without other news: their positions go.
@@ -87,14 +92,22 @@ class _Turn:
         if full:
             self.taken[row.task_id] = [watcher for watcher in watchers if watcher not in full]
 
-    def _finish_all(self, ended: Set[str], early: Sequence[TaskRecord]) -> None:
+    def _finish_all(self, ended: Set[str], early: Sequence[TaskRecord]) -> Set[str]:
+        """Read and queue the records of ended tasks. Return those that are left: others must not wait for gigabytes."""
         for task in early:
             if task.task_id in ended and task.status in OUTCOMES:
                 self._finish(final(task))
-        late = sorted(ended - {task.task_id for task in early})
+        late = self._in_order(ended - {task.task_id for task in early})
+        reads_left = SLICES_PER_TURN
         for start in range(0, len(late), RECORDS_PER_READ):
-            for part in self.reads.slices(self._with_room(late[start : start + RECORDS_PER_READ])):
+            left = late[start:]
+            for part in self.reads.slices(self._with_room(left[:RECORDS_PER_READ])):
+                if not reads_left:
+                    return set(left)
                 self._finish_part(self._with_room(part))
+                left = [task_id for task_id in left if task_id not in part]
+                reads_left -= 1
+        return set()
 
     def _finish_part(self, task_ids: Sequence[str]) -> None:
         for task in self.reads.tasks(task_ids) if task_ids else ():

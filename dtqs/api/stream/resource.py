@@ -90,7 +90,7 @@ class Sse:
         )
         self._hub.add(watcher)
         try:
-            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner))
+            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner, holder))
         except BaseException:
             stream.close()
             raise
@@ -98,11 +98,11 @@ class Sse:
         line.watch(watcher.leave)
         return stream
 
-    def _look(self, task_ids: list[str], owner: str | None) -> Sequence[TaskNow]:
+    def _look(self, task_ids: list[str], owner: str | None, holder: str) -> Sequence[TaskNow]:
         """Return the tasks. Most streams follow one, and share its read. Raises StoreUnavailable."""
         if len(task_ids) > 1:
             return look(self._reads, task_ids, owner)
-        task = self._shared.task(task_ids[0], owner)
+        task = self._shared.task(task_ids[0], owner, holder)
         return [] if task is None else [task]
 
 

@@ -30,11 +30,17 @@ class SharedReads:
     def __init__(self, read: Read, patience_seconds: float) -> None:
         self._read, self._patience = read, patience_seconds
         self._reading = 0
-        self._waiting: OrderedDict[AsyncResult, str] = OrderedDict()
+        self._lines: OrderedDict[str, dict[AsyncResult, str]] = OrderedDict()
+        """The wishes of each key, oldest first. The key whose turn is next comes first."""
+        self._waiting = 0
 
-    def task(self, task_id: str, owner: str | None) -> TaskRecord | None:
-        """Return a task of this owner (None: of anybody), or None if it does not exist. Raises StoreUnavailable."""
-        task = self._alone(task_id) if self._reading < READERS else self._together(task_id)
+    def task(self, task_id: str, owner: str | None, holder: str = "") -> TaskRecord | None:
+        """Return a task of this owner (None: of anybody), or None if it does not exist. Raises StoreUnavailable.
+
+        Keys that wait get their turns fairly: large tasks of one key delay the streams of others little. `holder` is
+        the key of the stream.
+        """
+        task = self._alone(task_id) if self._reading < READERS else self._together(task_id, holder)
         return task if task is not None and owner in (None, task.submitted_by) else None
 
     def _alone(self, task_id: str) -> TaskRecord | None:
@@ -47,18 +53,34 @@ class SharedReads:
         finally:
             self._end_reading()
 
-    def _together(self, task_id: str) -> TaskRecord | None:
-        if len(self._waiting) >= WAITING_LIMIT:
+    def _together(self, task_id: str, holder: str) -> TaskRecord | None:
+        if self._waiting >= WAITING_LIMIT:
             raise _too_many()
         result = AsyncResult()
-        self._waiting[result] = task_id
+        self._lines.setdefault(holder, {})[result] = task_id
+        self._waiting += 1
         try:
             with gevent.Timeout(self._patience, _too_many()):
                 task: TaskRecord | None = result.get()
         finally:
             # after a timeout or a kill nobody wants the task: the next read must serve those that still wait
-            self._waiting.pop(result, None)
+            self._leave(holder, result)
         return task
+
+    def _leave(self, holder: str, result: AsyncResult) -> None:
+        line = self._lines.get(holder)
+        if line is not None and line.pop(result, None) is not None:
+            self._waiting -= 1
+            if not line:
+                del self._lines[holder]
+
+    def _take(self) -> tuple[AsyncResult, str]:
+        """Remove the oldest wish of the next key, which comes last then."""
+        holder, line = next(iter(self._lines.items()))
+        result, task_id = next(iter(line.items()))
+        self._lines.move_to_end(holder)
+        self._leave(holder, result)
+        return result, task_id
 
     def _end_reading(self) -> None:
         """Pass the turn on to those that wait, in a greenlet of its own: the caller has its answer."""
@@ -70,7 +92,7 @@ class SharedReads:
     def _read_waiting(self) -> None:
         try:
             while self._waiting:
-                self._read_group([self._waiting.popitem(last=False) for _ in range(min(FEW_TASKS, len(self._waiting)))])
+                self._read_group([self._take() for _ in range(min(FEW_TASKS, self._waiting))])
         finally:
             self._reading -= 1
 
@@ -94,8 +116,9 @@ class SharedReads:
             result.set_exception(error)
 
     def _refuse_waiting(self, error: StoreUnavailable) -> None:
-        waiting, self._waiting = self._waiting, OrderedDict()
-        _refuse(waiting, error)
+        lines, self._lines, self._waiting = self._lines, OrderedDict(), 0
+        for line in lines.values():
+            _refuse(line, error)
 
 
 def _refuse(results: Iterable[AsyncResult], error: StoreUnavailable) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.position import ENDED
+from dtqs.api.stream.reading import SLICES_PER_TURN
 from dtqs.api.stream.watcher import QUEUE_LIMIT, Watcher
 from dtqs.api.tasks.records import record
 from dtqs.event import TaskEvent
@@ -194,6 +195,46 @@ def test_a_stream_with_many_rows_to_read_gets_them_in_order_as_it_has_room() -> 
         for task_id in task_ids:
             rows = [row.log_id for row in store.rows if row.task_id == task_id]
             assert [frame.position for frame in got if frame.task_id == task_id] == [*rows[:-1], ENDED]
+    finally:
+        hub.stop()
+
+
+class LargeStore(CrowdStore):
+    """Tasks whose records are read one by one, since they are large."""
+
+    def __init__(self, task_ids: list[str]) -> None:
+        super().__init__(task_ids, 0)
+        self.order: list[str] = []
+
+    def slices(self, task_ids: list[str]) -> list[list[str]]:
+        return [[task_id] for task_id in task_ids]
+
+    def tasks(self, task_ids: list[str], owner: str | None = None) -> list[TaskRecord]:
+        self.order += task_ids
+        gevent.sleep(0)
+        return [ended(task_id) for task_id in task_ids]
+
+
+def test_the_large_ends_of_many_tasks_do_not_delay_the_news_of_others_to_their_end() -> None:
+    task_ids = [uuid7() for _ in range(60)]
+    store = LargeStore(task_ids)
+    hub = Hub(store, 3600)  # type: ignore[arg-type]
+    hub.start()
+    try:
+        large, late = task_ids[:-1], task_ids[-1]
+        for ids in (large, [late]):
+            watcher = Watcher(dict.fromkeys(ids, 0), ids[0])
+            hub.add(watcher)
+            hub.ready(watcher)
+        hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in large])
+        with gevent.Timeout(10):
+            while not store.order:
+                gevent.sleep(0)
+            hub.on_events([TaskEvent(late, "completed", 1)])
+            while hub.watched:
+                gevent.sleep(0)
+        assert sorted(store.order) == sorted(task_ids), "each record is read once"
+        assert store.order.index(late) < 2 * SLICES_PER_TURN
     finally:
         hub.stop()
 

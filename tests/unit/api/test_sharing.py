@@ -40,9 +40,9 @@ class Table:
         return [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]
 
 
-def opening(shared: SharedReads, *task_ids: str) -> list[gevent.Greenlet]:
+def opening(shared: SharedReads, *task_ids: str, holder: str = "") -> list[gevent.Greenlet]:
     """Ask for tasks at the same time, each in a greenlet of its own."""
-    greenlets = [gevent.spawn(shared.task, task_id, None) for task_id in task_ids]
+    greenlets = [gevent.spawn(shared.task, task_id, None, holder) for task_id in task_ids]
     gevent.sleep(0)
     return greenlets
 
@@ -67,6 +67,21 @@ def test_streams_that_come_during_a_read_share_the_next_ones() -> None:
     gevent.joinall(greenlets, SECONDS)
     assert [one.value.task_id for one in greenlets] == wanted
     assert [len(read) for read in table.reads] == [1] * READERS + [FEW_TASKS] * 2
+
+
+def test_keys_share_the_reads_fairly() -> None:
+    """A key with many large tasks delays the streams of another key by one read of each reader at most."""
+    table = Table(*map(record, [*names(20 * FEW_TASKS), "modest 0", "modest 1"]))
+    shared = SharedReads(table.read, SECONDS)
+    greedy = opening(shared, *names(20 * FEW_TASKS), holder="greedy")
+    modest = opening(shared, "modest 0", "modest 1", holder="modest")
+    table.may_go_on.set()
+    gevent.joinall([*greedy, *modest], SECONDS)
+    assert [one.value.task_id for one in modest] == ["modest 0", "modest 1"]
+    assert {"modest 0", "modest 1"} < set(table.reads[READERS])
+    assert sorted(task_id for read in table.reads for task_id in read if task_id.startswith("task")) == sorted(
+        names(20 * FEW_TASKS)
+    )
 
 
 def test_the_turn_is_free_again_after_a_burst() -> None:
