@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from dtqs.tracing.otel import ApiTraces
 
 _WAITING_READS = 5000
-"""Most requests that wait for a turn to read lists and logs, to cancel or to retry."""
+"""Most requests that wait for a turn to read lists and logs, to follow several tasks, to cancel or to retry."""
 App = falcon.App[falcon.Request, falcon.Response]
 
 
@@ -105,8 +105,8 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     limits, room = parts.limits, Room(store.tasks.pending_of)
     app.add_route("/submit", _submit(parts, auth, room, links, answers))
     patience_seconds = parts.config.postgresql.statement_timeout_seconds
-    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds))
     turns = Turns(patience_seconds, _WAITING_READS, _half_of_pool(parts.config), _too_many_reads)
+    app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds, turns))
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret), turns))
     app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links, turns))
@@ -155,4 +155,4 @@ def _half_of_pool(config: Config) -> int:
 
 
 def _too_many_reads() -> StoreUnavailable:
-    return StoreUnavailable("too many requests for lists, logs, cancels and retries wait for PostgreSQL")
+    return StoreUnavailable("too many requests for lists, logs, streams, cancels and retries wait for PostgreSQL")

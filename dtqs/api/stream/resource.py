@@ -4,6 +4,7 @@ opening.py chooses the first events, hub.py the later ones.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import falcon
 import gevent
@@ -21,20 +22,33 @@ from dtqs.api.stream.position import decode as decode_position
 from dtqs.api.stream.position import encode as encode_position
 from dtqs.api.stream.sharing import SharedReads
 from dtqs.api.stream.watcher import Watcher
+from dtqs.api.submit.turns import Turns
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
 from dtqs.store.reads import Reads
 
 TASKS_LIMIT = 100
+_NO_TURN: AbstractContextManager[None] = nullcontext()
 _CHUNK_FRAMES, _CHUNK_BYTES = 64, 1 << 20
 
 
 class Sse:
     def __init__(
-        self, auth: Auth, tickets: Tickets, reads: Reads, hub: Hub, section: ApiSection, patience_seconds: float
+        self,
+        auth: Auth,
+        tickets: Tickets,
+        reads: Reads,
+        hub: Hub,
+        section: ApiSection,
+        patience_seconds: float,
+        turns: Turns,
     ) -> None:
-        """`patience_seconds`: the longest wait for a turn to read, when many streams are opened at the same time."""
+        """`patience_seconds`: the longest wait for a turn to read, when many streams are opened at the same time.
+
+        `turns` are for openings of several tasks, which read more.
+        """
         self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
+        self._turns = turns
         self._shared = SharedReads(reads.tasks, patience_seconds)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -90,7 +104,8 @@ class Sse:
         )
         self._hub.add(watcher)
         try:
-            begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner, holder))
+            with self._turns.taken(holder, 1) if len(task_ids) > 1 else _NO_TURN:
+                begin(self._reads, self._hub, watcher, seen, task_ids, self._look(task_ids, owner, holder))
         except BaseException:
             stream.close()
             raise

@@ -12,6 +12,7 @@ from dtqs.api.access.tickets import Tickets
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.resource import Sse, Stream
 from dtqs.api.stream.watcher import Watcher
+from dtqs.api.submit.turns import Turns
 from dtqs.config import ApiSection
 from dtqs.task import Status, TaskRecord
 from dtqs.uuid7 import uuid7
@@ -62,7 +63,7 @@ class Tasks:
 def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:
     hub, tickets, reads = Hub(NOTHING, 3600), Tickets(b"k" * 32, 60), cast(Any, Tasks())
     auth = cast(Any, SimpleNamespace(enabled=True))
-    resource = Sse(auth, tickets, reads, hub, ApiSection(max_streams=MOST), 60)
+    resource = Sse(auth, tickets, reads, hub, ApiSection(max_streams=MOST), 60, Turns(60, 1))
 
     def by_ticket(key_id: str) -> Any:
         """Open a stream by a ticket of its own. Return the answer's body."""

@@ -44,6 +44,7 @@ def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
     [
         ("GET", "/tasks", "page"),
         ("GET", f"/tasks/{TASK}/logs", "existing"),
+        ("GET", f"/sse?task_id={TASK}&task_id={TASK[:-1]}2", "tasks"),
         ("POST", f"/tasks/{TASK}/cancel", "existing"),
         ("POST", f"/tasks/{TASK}/retry", "task"),
     ],
@@ -61,7 +62,8 @@ def test_reads_of_one_key_leave_half_of_the_pool_to_others(
 
     monkeypatch.setattr(parts.store.reads, read, slow)
     client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
-    asking = [gevent.spawn(client.simulate_request, method, path) for _ in range(3 * POOL)]
+    path, _, query = path.partition("?")
+    asking = [gevent.spawn(client.simulate_request, method, path, query_string=query) for _ in range(3 * POOL)]
     gevent.idle()
     assert len(reading) == POOL // 2
     go_on.set()
