@@ -45,8 +45,8 @@ def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
         ("GET", "/tasks", "page"),
         ("GET", f"/tasks/{TASK}/logs", "existing"),
         ("GET", f"/sse?task_id={TASK}&task_id={TASK[:-1]}2", "tasks"),
-        ("POST", f"/tasks/{TASK}/cancel", "existing"),
-        ("POST", f"/tasks/{TASK}/retry", "task"),
+        ("POST", f"/tasks/{TASK}/cancel", "size"),
+        ("POST", f"/tasks/{TASK}/retry", "size"),
     ],
 )
 def test_reads_of_one_key_leave_half_of_the_pool_to_others(
