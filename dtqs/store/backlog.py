@@ -84,12 +84,20 @@ class Backlog:
         ((count,),) = self._database.run_once("count_due", facts)
         return int(count)
 
-    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float, waits: bool = True) -> list[str]:
+    def put_off(
+        self, task_ids: Sequence[str], task_type: str, seconds: float, longest: float = 0.0, waits: bool = True
+    ) -> list[str]:
         """Let the relay publish tasks again after some seconds. Returns those of them that were in the backlog.
 
+        If no living worker runs the type, a task waits half as long again as it has waited, up to `longest` seconds.
         `waits` for rows that other sessions have locked; otherwise these are left out. Raises StoreUnavailable.
         """
-        facts = {"ids": array(list(task_ids)), "task_type": task_type.replace("\0", ""), "seconds": seconds}
+        facts = {
+            "ids": array(list(task_ids)),
+            "task_type": task_type.replace("\0", ""),
+            "seconds": seconds,
+            "longest": longest,
+        }
         # no repetition inside: it would wait as long again, and the caller returns the hints
         return [row[0] for row in self._database.run("put_off" if waits else "put_off_free", facts, Deadline(0))]
 

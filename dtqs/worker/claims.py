@@ -53,16 +53,16 @@ class Claims:
         self._note_left(task_ids, [task.task_id for task in tasks])
         return lease_id, tasks, rows
 
-    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float) -> None:
-        """Leave tasks to the relay, which publishes them after some seconds. Raises StoreUnavailable."""
+    def put_off(self, task_ids: Sequence[str], task_type: str, seconds: float, longest: float) -> None:
+        """Leave tasks to the relay, which publishes them after some seconds (Backlog). Raises StoreUnavailable."""
         if self._may_wait():
             try:
-                self._store.backlog.put_off(task_ids, task_type, seconds)
+                self._store.backlog.put_off(task_ids, task_type, seconds, longest)
             except StoreBlocked as error:
                 self._note_blocked(error, task_ids)
             else:
                 return
-        self._note_left(task_ids, self._store.backlog.put_off(task_ids, task_type, seconds, waits=False))
+        self._note_left(task_ids, self._store.backlog.put_off(task_ids, task_type, seconds, longest, waits=False))
 
     def publish_left(self) -> None:
         """Publish hints of the tasks whose rest is over and that are still in the backlog. Raises StoreUnavailable."""

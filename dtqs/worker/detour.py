@@ -10,6 +10,8 @@ from dtqs import naming
 logger = logging.getLogger(__name__)
 UNKNOWN_SECONDS = 10.0
 """During a deploy, old workers do not know new types: the tasks wait for new workers."""
+_LONGEST_UNKNOWN_SECONDS = 60.0
+"""The pause of tasks whose type no worker runs. It ends soon enough for a deploy: a new worker waits no longer."""
 _MIXED_SECONDS = 0.2
 """The first pause if the task may come back here, since a queue of this pool carries its type."""
 _SECOND_SECONDS = 0.25
@@ -26,6 +28,11 @@ class Detour:
         self._installed, self._comes_back = frozenset(installed), comes_back
         self._visits: OrderedDict[str, int] = OrderedDict()
         self._told: dict[str, float] = {}
+
+    def pause(self, task_type: str, task_ids: Sequence[str]) -> tuple[float, float]:
+        """Return the time until the tasks are published again, and the longest one if no living worker runs them."""
+        longest = _LONGEST_UNKNOWN_SECONDS if task_type not in self._installed else 0.0
+        return self.seconds(task_type, task_ids), longest
 
     def seconds(self, task_type: str, task_ids: Sequence[str]) -> float:
         """Return the time until the tasks are published again: none at first, then longer for those that come back."""

@@ -183,7 +183,7 @@ class Worker:
         self._link.serve()
         task_type, task_ids = deliveries[0].hint.task_type, ids_of(deliveries)
         try:
-            self._claims.put_off(task_ids, task_type, self._detour.seconds(task_type, task_ids))
+            self._claims.put_off(task_ids, task_type, *self._detour.pause(task_type, task_ids))
         except StoreUnavailable:
             self._wait_for_heartbeat(deliveries)
         else:

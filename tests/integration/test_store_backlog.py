@@ -8,6 +8,7 @@ import pytest
 
 from dtqs.settlement import Kind
 from dtqs.store.backlog import FIRST_ID, LONG_AGO, Counts
+from dtqs.store.workers import WorkerIdentity
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World, confirmed
 
@@ -195,6 +196,17 @@ def test_tasks_that_a_worker_does_not_know_are_left_to_others(world: World) -> N
     assert wait_of(world, later) == pytest.approx(60, abs=2)
     assert wait_of(world, other) < 6
     assert world.value("SELECT due_at <= now() FROM backlog WHERE task_id = %s", now)
+
+
+@pytest.mark.parametrize(("waited", "pause"), [(1, 10), (60, 30), (3600, 60)])
+def test_tasks_that_no_worker_runs_come_back_less_and_less_often(world: World, waited: int, pause: int) -> None:
+    (task,) = world.submit(task_type="removed")
+    world.rows("UPDATE backlog SET due_at = now() - %s * interval '1 s' RETURNING 1", waited)
+    world.store.backlog.put_off([task], "removed", 10, 60)
+    assert wait_of(world, task) == pytest.approx(pause, abs=3)
+    world.store.workers.register(WorkerIdentity(uuid7(), uuid7(), uuid7(), "node", "default", 0, 1, ("removed",)))
+    world.store.backlog.put_off([task], "removed", 10, 60)
+    assert wait_of(world, task) == pytest.approx(10, abs=3)
 
 
 def test_a_forged_hint_puts_off_no_task_of_another_type(world: World) -> None:

@@ -125,7 +125,8 @@ def test_a_hint_of_another_pool_is_published_at_once_and_later_if_it_comes_back(
     assert [detour.seconds("echo", ["a"]) for _ in range(9)] == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     assert detour.seconds("echo", ["b"]) == 0.0, "each task counts alone"
     assert detour.seconds("video", ["c"]) > 0, "it may come back at once: this pool consumes its queue"
-    assert detour.seconds("sms", ["d"]) == UNKNOWN_SECONDS
+    assert detour.pause("echo", ["e"]) == (0.0, 0.0)
+    assert detour.pause("sms", ["d"]) == (UNKNOWN_SECONDS, 60.0)
 
 
 def test_processes_with_other_routes_are_named() -> None:
