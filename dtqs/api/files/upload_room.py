@@ -75,11 +75,8 @@ class UploadRoom:
         for share in self._shares:
             by_key[share.key] = by_key.get(share.key, 0) + share.held_bytes
         fewer, now = by_key.get(key, 0) + size, time.monotonic()
-        slow = [
-            share
-            for share in self._shares
-            if share.key != key and share.held_bytes and share.is_slow(now, has_most=by_key[share.key] > fewer)
-        ]
+        others = [share for share in self._shares if share.key != key and share.held_bytes and not share.has_come]
+        slow = [share for share in others if share.is_slow(now, has_most=by_key[share.key] > fewer)]
         return sorted(slow, key=lambda share: share.held_bytes, reverse=True)
 
 
@@ -89,6 +86,8 @@ class UploadShare:
     def __init__(self, room: UploadRoom, limit_bytes: int, key: str, cut: Callable[[], object]) -> None:
         self._room, self._limit_bytes, self.key, self.cut = room, limit_bytes, key, cut
         self.held_bytes, self.ended = 0, Event()
+        self.has_come = False
+        """Set when its last byte has come. To store it may take minutes then, which is not the client's pace."""
         self._grown_at = time.monotonic()
         self._older = self._newer = (self._grown_at, 0)
         """Two times, with the bytes then. They are CLIENT_SECONDS apart or more, so a pause between is no slowness."""

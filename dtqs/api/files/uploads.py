@@ -87,7 +87,7 @@ class Uploads:
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))
             with _ended(self._space.new_upload()) as pending, closing(pieces(req, limit_bytes, memory.piece)) as body:
                 _write(pending, body, share)
-                return _commit(pending, safe_name(name), self._space.over_network)
+                return _commit(pending, safe_name(name), self._space.over_network, share)
 
     def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare, memory: ByteShare) -> OutputFile:
         received: OutputFile | None = None
@@ -105,7 +105,7 @@ class Uploads:
                 received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
-            return _commit(pending, received.name, self._space.over_network)
+            return _commit(pending, received.name, self._space.over_network, share)
 
 
 @contextmanager
@@ -185,8 +185,8 @@ def _write(pending: PendingFile, body: Iterator[bytes], share: UploadShare) -> N
             in_thread(pending.write, piece)
 
 
-def _commit(pending: PendingFile, name: str, over_network: bool) -> OutputFile:
+def _commit(pending: PendingFile, name: str, over_network: bool, share: UploadShare) -> OutputFile:
     """Commit the file: in a thread if that waits for a disk. A commit over the network lets other requests run."""
-    media_type = pending.media_type
+    share.has_come, media_type = True, pending.media_type
     file_id, size_bytes, sha256 = pending.commit() if over_network else in_thread(pending.commit)
     return OutputFile(file_id, name, media_type, size_bytes, sha256)

@@ -145,13 +145,18 @@ def _submit(parts: AppParts, auth: Auth, room: Room, links: Links, answers: Byte
     return Submit(
         auth, parts.examiner, parts.intake, parts.limits, room, parts.gather, parts.hinting, links, store.tasks,
         store.reads, SubmitFollowing(store.reads, parts.hub, config.api, answers), config.api.max_body_bytes,
-        config.api.idempotency_hours, _half_of_pool(config), config.postgresql.statement_timeout_seconds, answers,
+        config.api.idempotency_hours, _arrays_at_once(config), config.postgresql.statement_timeout_seconds, answers,
     )  # fmt: skip
 
 
 def _half_of_pool(config: Config) -> int:
-    """Return how many arrays, or long reads, use PostgreSQL at once. The rest is for single submits and streams."""
+    """Return how many long reads use PostgreSQL at once."""
     return max(1, config.postgresql.pool_size // 2)
+
+
+def _arrays_at_once(config: Config) -> int:
+    """Return how many arrays and keys use PostgreSQL at once. Beside long reads, single submits keep a connection."""
+    return max(1, config.postgresql.pool_size - _half_of_pool(config) - 1)
 
 
 def _too_many_reads() -> StoreUnavailable:

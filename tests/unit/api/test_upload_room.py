@@ -168,3 +168,16 @@ def test_a_new_upload_has_time_to_begin(clock: Clock) -> None:
         with pytest.raises(UploadsFull), room.taken(50, LIMIT, "other"):
             pass
     assert clock.cut == []
+
+
+def test_an_upload_that_has_come_is_not_ended_while_it_is_stored(clock: Clock) -> None:
+    """To store 2 GiB in object storage can take minutes. A slow one ends in its place."""
+    room = UploadRoom(2 * MUCH)
+    with uploading(clock, room, "stored") as stored, uploading(clock, room, "slow") as slow:
+        stored.cover(MUCH)
+        stored.has_come = True
+        slow.cover(MUCH // 2)
+        clock.drip(slow, MUCH // 2 + 2000, 120)
+        with room.taken(None, LIMIT, "modest") as modest:
+            modest.cover(MUCH)
+        assert clock.cut == ["slow"]

@@ -72,6 +72,33 @@ def test_reads_of_one_key_leave_half_of_the_pool_to_others(
     assert len(reading) == len(asking)
 
 
+def test_arrays_and_long_reads_together_leave_a_connection_to_others(
+    parts: AppParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    go_on = Event()
+
+    def slow(*_: Any) -> Any:
+        used.append(1)
+        go_on.wait()
+        raise NotFound("task", TASK)
+
+    monkeypatch.setattr(parts.store.reads, "page", slow)
+    monkeypatch.setattr(parts.store.tasks, "insert", slow)
+    client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
+    asking = [gevent.spawn(client.simulate_get, "/tasks") for _ in range(POOL)]
+    array = [{"task_type": "echo", "payload": {}}] * 2
+    asking += [gevent.spawn(client.simulate_post, "/submit", json=array) for _ in range(POOL)]
+    with gevent.Timeout(20):
+        while len(used) < POOL - 1:
+            gevent.sleep(0.001)
+    gevent.idle()
+    assert len(used) == POOL - 1
+    go_on.set()
+    gevent.joinall(asking, timeout=20, raise_error=True)
+    assert len(used) == len(asking)
+
+
 def test_a_key_with_too_many_large_answers_may_not_write(parts: AppParts, monkeypatch: pytest.MonkeyPatch) -> None:
     rooms: list[ByteRoom] = []
 
