@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import orjson
 
@@ -224,7 +224,7 @@ class Calls:
             try:
                 yield response
             except ApiRefusal as error:
-                raise self._with_hint(error) from error
+                self._refuse(error)
 
     def retried(self, call: Callable[[], T], wait: Deadline | None = None) -> T:
         """Retry a call for some seconds while the API is unavailable.
@@ -251,7 +251,7 @@ class Calls:
                 f"the API at {self._shown} ({self._origin}) cannot be reached: {str(error) or type(error).__name__}"
             ) from error
         except ApiRefusal as error:
-            raise self._with_hint(error) from error
+            self._refuse(error)
 
     def _reason(self, wait: Deadline | None) -> str:
         """Ask the API for the reason of a timeout: it waits for PostgreSQL longer than the client for the API."""
@@ -262,15 +262,15 @@ class Calls:
             return ""
         return "" if state == "connected" else ": PostgreSQL is away or does not respond"
 
-    def _with_hint(self, error: ApiRefusal) -> ApiRefusal:
-        """Return the refusal. The one of a request without a key says so."""
+    def _refuse(self, error: ApiRefusal) -> NoReturn:
+        """Raise the refusal. The one of a request without a key says so."""
         if error.status != HTTPStatus.UNAUTHORIZED or not self._keyless:
-            return error
+            raise error
         hint = (
             f"no key was sent to {self._shown} ({self._origin}): {KEY} is not set in the environment; "
             "`. client.env` sets it for the shell only: export it"
         )
-        return ApiRefusal(f"{error}\n  {hint}", error.status, error.problem)
+        raise ApiRefusal(f"{error}\n  {hint}", error.status, error.problem) from error
 
 
 def _text(body: object) -> bytes:

@@ -178,3 +178,14 @@ def test_a_stream_without_a_key_says_so(listener: socket.socket, monkeypatch: py
         pytest.raises(ApiRefusal, match="no key was sent to"),
     ):
         client.wait(TASK)
+
+
+def test_a_refusal_is_not_its_own_cause(listener: socket.socket) -> None:
+    """Programs that walk along the causes of an error, such as reporters, would never end."""
+    with (
+        answering(listener, (0, answer_of(404))),
+        client_of(listener, 0) as client,
+        pytest.raises(ApiRefusal) as found,
+    ):
+        client.task("01900000-0000-7000-8000-000000000001")
+    assert found.value.__cause__ is None
