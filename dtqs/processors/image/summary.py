@@ -45,14 +45,20 @@ def dominant_color(small: Image.Image) -> str:
 
 
 def _visible(small: Image.Image) -> Image.Image:
-    """Return the pixels that are at least half opaque, in a row; all of them if none is."""
+    """Return the pixels that are at least half opaque, in a row.
+
+    A fainter image has those with at least half of its greatest opacity, and an invisible one has all.
+    """
     colours = small.convert("RGB")
     if small.mode not in ("LA", "RGBA"):
         return colours
     opacities = small.getchannel("A").tobytes()
-    pixels = colours.tobytes()
-    seen = b"".join(pixels[3 * at : 3 * at + 3] for at, opacity in enumerate(opacities) if opacity >= 128)
-    return Image.frombytes("RGB", (len(seen) // 3, 1), seen) if seen else colours
+    most = max(opacities)
+    if not most:
+        return colours
+    pixels, least = colours.tobytes(), 128 if most >= 128 else (most + 1) // 2
+    seen = b"".join(pixels[3 * at : 3 * at + 3] for at, opacity in enumerate(opacities) if opacity >= least)
+    return Image.frombytes("RGB", (len(seen) // 3, 1), seen)
 
 
 def _opaque(small: Image.Image) -> Image.Image:

@@ -86,3 +86,9 @@ def test_a_smart_box_of_a_plain_image_stays_in_the_middle() -> None:
         200,
         300,
     )
+
+
+def test_a_faint_shadow_has_its_own_dominant_colour_not_that_of_the_invisible_pixels() -> None:
+    picture = Image.new("RGBA", (20, 20), (0, 255, 0, 0))
+    picture.paste((200, 0, 0, 100), (0, 0, 6, 20))
+    assert dominant_color(picture) == "#c80000"
