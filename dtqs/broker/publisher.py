@@ -130,18 +130,20 @@ class Publisher:
             channel.confirm_delivery(lambda frame: self._answered(channel, frame))
             self._confirming = True
         waited = bool(self._waiting)
-        for priority, body, members in hints(dues, self._most):
-            queue = self._queue_of(members)
-            if not self._waiting.has_room(queue):
-                continue
-            properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
-            # it may raise before it has written anything: then the broker counts no message
-            self._channel.basic_publish("", queue, body, properties, mandatory=True)
-            self._tag += 1
-            self._waiting.add(self._tag, queue, members)
-            count += len(members)
-        if self._waiting and not waited:
-            self._on_wait()
+        try:
+            for priority, body, members in hints(dues, self._most):
+                queue = self._queue_of(members)
+                if not self._waiting.has_room(queue):
+                    continue
+                properties = BasicProperties(delivery_mode=PERSISTENT, priority=priority)
+                # it may raise before it has written anything: then the broker counts no message
+                self._channel.basic_publish("", queue, body, properties, mandatory=True)
+                self._tag += 1
+                self._waiting.add(self._tag, queue, members)
+                count += len(members)
+        finally:
+            if self._waiting and not waited:
+                self._on_wait()
         return count
 
     def publish_events(self, rows: Sequence[LogRef | SealedRow]) -> None:

@@ -253,5 +253,22 @@ def test_a_hint_that_cannot_be_written_shifts_no_answer_of_the_others(loop: Time
     assert line.publisher.waiting == 0
 
 
+def test_hints_before_one_that_cannot_be_written_are_watched_like_others(loop: Timers) -> None:
+    line, tasks = Line(loop), [uuid7() for _ in range(2)]
+    channel = line.open()
+    write = channel.basic_publish
+
+    def second_fails(*arguments: Any, **options: Any) -> None:
+        if channel.task_ids:
+            failing()
+        write(*arguments, **options)
+
+    channel.basic_publish = second_fails  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a fault of pika"):
+        line.publish(*tasks)
+    assert (loop.pass_time(), line.reopened) == ([SILENT_SECONDS], 1), "a silent channel is given up all the same"
+    assert line.open().task_ids == tasks[:1]
+
+
 def failing(*_: object, **__: object) -> None:
     raise ValueError("a fault of pika")
