@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dtqs.errors import TransientError
@@ -69,11 +70,16 @@ class Templates:
             raise TemplateFault(name, f"{type(error).__name__}: {error}") from error
 
     def _check_visible(self, name: str) -> None:
-        """Raise TransientError if the file may exist after all: the loader takes each error for a missing file."""
+        """Raise TransientError if the file may exist after all: the loader takes each error for a missing file.
+
+        The name may come from a value: then it is looked for where the loader looks, never outside the folder.
+        """
         try:
-            if not self._holds(name) and not os.listdir(self._folder):
+            if not self._holds("/".join(split_template_path(name))) and not os.listdir(self._folder):
                 # the place of a file system that is not mounted now
                 raise TransientError(f"template {name} cannot be read: the folder {self._folder} is empty")
+        except (TemplateNotFound, ValueError):
+            return  # the loader refuses the name, or no file can have it
         except OSError as error:
             raise _unreadable(name, error) from error
 

@@ -53,7 +53,7 @@ class _Shown:
 
 def _gaps(timing: VideoTiming, seconds: float) -> Iterator[tuple[float, float]]:
     """Return the times between two frames that are too far apart for subtitles."""
-    for begin, end in itertools.pairwise((0.0, *timing.times, seconds)):
+    for begin, end in itertools.pairwise(itertools.chain([0.0], timing.times, [seconds])):
         if end - begin > _MOST_GAP_SECONDS:
             yield begin, end
 

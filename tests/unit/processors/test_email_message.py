@@ -524,3 +524,15 @@ def test_an_attachment_keeps_a_filename_with_joiners(attempt: Attempt, tmp_path:
     (folder / name).write_bytes(b"x")
     [file] = read_files([Attachment(source=f"file:{folder}/{name}")], attempt.context(), 100)
     assert file.filename == name
+
+
+@pytest.mark.usefixtures("as_nobody")
+@pytest.mark.parametrize("part", ["a\0b", "\ud800", "../closed/x", "{outside}", "", "x" * 300])
+def test_a_value_that_names_no_template_fails_the_task_and_is_not_looked_for_outside(part: str) -> None:
+    with TemporaryDirectory() as place:
+        folder, outside = Path(place) / "templates", Path(place) / "closed"
+        folder.mkdir()
+        outside.mkdir(0)
+        (folder / "uses.txt").write_text("{% include part %}")
+        with pytest.raises(TemplateFault, match="which does not exist"):
+            Templates(folder).render("uses", {"part": part.format(outside=outside / "x")})

@@ -1,5 +1,6 @@
 """Frames for burned-in subtitles: more where a cue needs them, and none elsewhere."""
 
+import tracemalloc
 from array import array
 from fractions import Fraction
 
@@ -63,3 +64,13 @@ def test_a_chosen_rate_stays_and_the_video_lasts_as_long_as_its_subtitles() -> N
     frames = excerpt(0, 0.1, end=0.2, seconds=6)
     assert decided(frames, 4, 5, fps=2) == (2.0, 6)
     assert decided(frames, 0, 0.1, fps=2) == (2.0, 0.2)
+
+
+def test_a_video_of_many_frames_needs_no_copy_of_their_times() -> None:
+    frames = excerpt(*(number / 30 for number in range(50_000)), end=2000, seconds=2000)
+    tracemalloc.start()
+    try:
+        assert decided(frames, 1, 2) == (None, 2000)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
