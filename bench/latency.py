@@ -27,7 +27,7 @@ from report import Compared, show
 from rig import Rig, say
 from yardstick import Chain
 
-_BLOCKS = 4
+_BLOCKS = 10
 _WORKERS = 2
 _AT_ONCE = 8
 _WARM_SECONDS = 1.0
