@@ -72,9 +72,14 @@ class Claims:
         with self._lock:
             ripe = [task_id for task_id, at in self._left.items() if at <= now][:_AT_ONCE]
         dues = self._store.backlog.due(ripe) if ripe else []
+        due_ids = {due.task_id for due in dues}
         with self._lock:
             for task_id in ripe:
                 self._left.pop(task_id, None)
+                if task_id in due_ids:  # until it has left the backlog, since the broker may be away now
+                    self._leave_locked(task_id, now)
+                else:
+                    self._rests.pop(task_id, None)
         if dues:
             self._careful_until = now + _CAREFUL_SECONDS
             self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
@@ -105,8 +110,11 @@ class Claims:
         now = time.monotonic()
         with self._lock:
             for task_id in left:
-                rest = min(_LONGEST_REST_SECONDS, 2 * self._rests.pop(task_id, _FIRST_REST_SECONDS / 2))
-                self._rests[task_id] = rest
-                self._left[task_id] = now + rest
+                self._leave_locked(task_id, now)
             while len(self._rests) > _REMEMBERED:
                 self._left.pop(self._rests.popitem(last=False)[0], None)
+
+    def _leave_locked(self, task_id: str, now: float) -> None:
+        rest = min(_LONGEST_REST_SECONDS, 2 * self._rests.pop(task_id, _FIRST_REST_SECONDS / 2))
+        self._rests[task_id] = rest
+        self._left[task_id] = now + rest

@@ -81,8 +81,8 @@ class Finisher:
         try:
             with self._hold.lock:
                 settlements, rows = self._settle_free_locked()
-        except StoreUnavailable as error:
-            fields = {"lease_id": self._hold.lease_id, "reason": str(error)}
+        except Exception as error:  # as in `finish`, which tries it again
+            fields = {"lease_id": self._hold.lease_id, "reason": describe(error)}
             logger.warning("outcomes of free tasks held", extra=fields)
         else:
             self.announce(rows, settlements)

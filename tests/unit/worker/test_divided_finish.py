@@ -99,6 +99,15 @@ def test_a_part_whose_reply_was_lost_is_repeated_as_it_was() -> None:
     assert (batch.totals.completed, batch.totals.given_back) == (3, 1)
 
 
+def test_an_unknown_error_of_a_part_is_tried_again_as_one_of_the_whole_finish() -> None:
+    batch = Batch()
+    batch.leases.free.side_effect = [RuntimeError("an error of the driver"), {"t1", "t2", "t3"}]
+    batch.leases.finish.side_effect = [LOCKED, LOCKED, rows(["t0"])]
+    batch.leases.finish_part.return_value = PART
+    assert batch.finisher.finish()
+    assert (batch.totals.completed, batch.totals.given_back) == (3, 1)
+
+
 def test_a_part_with_a_value_that_postgresql_refuses_is_retried_one_by_one() -> None:
     batch = Batch()
     batch.leases.finish.side_effect = [LOCKED, rows(["t0", "t1", "t2", "t3"], "pending")]
