@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from dtqs.broker.publisher import Due
+from dtqs.due_note import Due
 from dtqs.store.driver.failures import StoreBlocked
 from dtqs.worker.claims import Claims
 from dtqs.worker.hold import Hold
