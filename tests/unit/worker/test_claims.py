@@ -5,8 +5,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from dtqs.due_note import Due
 from dtqs.store.driver.failures import StoreBlocked
+from dtqs.task import Due
 from dtqs.worker.claims import Claims
 from dtqs.worker.hold import Hold
 
