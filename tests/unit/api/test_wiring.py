@@ -1,5 +1,6 @@
 """The parts of an API process have the bounds of its configuration."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,17 @@ def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
     assert parts.hub._most == CONNECTIONS * 4 // 5
 
 
+def slow(used: list[int], go_on: Event) -> Callable[..., Any]:
+    """Return a stand-in for a call of the store: it notes itself, waits, and then finds nothing."""
+
+    def call(*_: Any) -> Any:
+        used.append(1)
+        assert go_on.wait(20)
+        raise NotFound("task", TASK)
+
+    return call
+
+
 @pytest.mark.parametrize(
     ("method", "path", "read"),
     [
@@ -52,15 +64,8 @@ def test_streams_have_bounds_of_bytes_and_connections(parts: AppParts) -> None:
 def test_reads_of_one_key_leave_half_of_the_pool_to_others(
     parts: AppParts, monkeypatch: pytest.MonkeyPatch, method: str, path: str, read: str
 ) -> None:
-    reading: list[int] = []
-    go_on = Event()
-
-    def slow(*_: Any) -> Any:
-        reading.append(1)
-        go_on.wait()
-        raise NotFound("task", TASK)
-
-    monkeypatch.setattr(parts.store.reads, read, slow)
+    reading, go_on = list[int](), Event()
+    monkeypatch.setattr(parts.store.reads, read, slow(reading, go_on))
     client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
     path, _, query = path.partition("?")
     asking = [gevent.spawn(client.simulate_request, method, path, query_string=query) for _ in range(3 * POOL)]
@@ -75,16 +80,9 @@ def test_reads_of_one_key_leave_half_of_the_pool_to_others(
 def test_arrays_and_long_reads_together_leave_a_connection_to_others(
     parts: AppParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[int] = []
-    go_on = Event()
-
-    def slow(*_: Any) -> Any:
-        used.append(1)
-        go_on.wait()
-        raise NotFound("task", TASK)
-
-    monkeypatch.setattr(parts.store.reads, "page", slow)
-    monkeypatch.setattr(parts.store.tasks, "insert", slow)
+    used, go_on = list[int](), Event()
+    monkeypatch.setattr(parts.store.reads, "page", slow(used, go_on))
+    monkeypatch.setattr(parts.store.tasks, "insert", slow(used, go_on))
     client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
     asking = [gevent.spawn(client.simulate_get, "/tasks") for _ in range(POOL)]
     array = [{"task_type": "echo", "payload": {}}] * 2
