@@ -106,6 +106,10 @@ class _Program(ctypes.Structure):
 def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
     """Return the instructions for each call that is allowed only with some arguments."""
     blocks: dict[str, list[Instruction]] = {
+        "open": _opening(1),
+        "openat": _opening(2),
+        # its flags lie in memory as well; libraries fall back to openat
+        "openat2": [(_RETURN, 0, 0, ERROR | errno.ENOSYS)],
         # only for a thread, and only without a new namespace
         "clone": [
             _argument(0),
@@ -126,6 +130,22 @@ def _judged(numbers: dict[str, int], pid: int) -> dict[str, list[Instruction]]:
         "execve": [(_RETURN, 0, 0, ALLOW)],
     }
     return {name: block for name, block in blocks.items() if name in numbers}
+
+
+def _opening(index: int) -> list[Instruction]:
+    """Allow an open file, unless it could be cut without the right to write: access mode 3, or read-only with O_TRUNC.
+
+    Landlock sees such a cut only from ABI 3 on, and asks no right at all for access mode 3.
+    """
+    return [
+        _argument(index),
+        (_ANY_BIT, 0, 1, os.O_WRONLY),
+        (_ANY_BIT, 3, 2, os.O_RDWR),
+        (_ANY_BIT, 1, 0, os.O_RDWR),
+        (_ANY_BIT, 1, 0, os.O_TRUNC),
+        (_RETURN, 0, 0, ALLOW),
+        _refuse(),
+    ]
 
 
 def _only(index: int, values: Sequence[int]) -> list[Instruction]:

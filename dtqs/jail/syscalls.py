@@ -4,8 +4,8 @@ X86_64, AARCH64 = "x86_64", "aarch64"
 
 _PLAIN = """
     read 0 63; write 1 64; readv 19 65; writev 20 66; pread64 17 67; pwrite64 18 68; preadv 295 69; pwritev 296 70;
-    preadv2 327 286; pwritev2 328 287; lseek 8 62; sendfile 40 71; copy_file_range 326 285; splice 275 76; open 2 -;
-    openat 257 56; openat2 437 437; creat 85 -; close 3 57; close_range 436 436; dup 32 23; dup2 33 -; dup3 292 24;
+    preadv2 327 286; pwritev2 328 287; lseek 8 62; sendfile 40 71; copy_file_range 326 285; splice 275 76; creat 85 -;
+    close 3 57; close_range 436 436; dup 32 23; dup2 33 -; dup3 292 24;
     flock 73 32; fsync 74 82; fdatasync 75 83; sync_file_range 277 84; fadvise64 221 223; fallocate 285 47;
     ftruncate 77 46; stat 4 -; fstat 5 80; lstat 6 -; newfstatat 262 79; statx 332 291; statfs 137 43;
     fstatfs 138 44; access 21 -; faccessat 269 48; faccessat2 439 439; readlink 89 -; readlinkat 267 78;
@@ -33,8 +33,8 @@ _PLAIN = """
 """Name, number on x86-64, number on arm64. They affect only the process, its open files, and paths under Landlock."""
 
 _JUDGED = """
-    clone 56 220; clone3 435 435; kill 62 129; tgkill 234 131; prlimit64 302 261; sched_setaffinity 203 122;
-    fcntl 72 25; ioctl 16 29; prctl 157 167; execve 59 221;
+    open 2 -; openat 257 56; openat2 437 437; clone 56 220; clone3 435 435; kill 62 129; tgkill 234 131;
+    prlimit64 302 261; sched_setaffinity 203 122; fcntl 72 25; ioctl 16 29; prctl 157 167; execve 59 221;
 """
 """Allowed with some arguments only."""
 

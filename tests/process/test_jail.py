@@ -51,6 +51,8 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
     for name in ("state", "other-task", "work"):
         (folder / name).mkdir()
     secret, other = folder / "state" / "dtqs.ini", folder / "other-task" / "film.mp4"
+    source = folder / "state" / "source.mp4"
+    source.write_text("the task's")
     secret.write_text("[postgresql]\ndsn = postgresql://dtqs:sesame@localhost/dtqs\n")
     other.write_text("another task's")
     victim = stack.enter_context(subprocess.Popen(["sleep", "100"]))
@@ -64,16 +66,17 @@ def prepared(folder: Path, stack: ExitStack) -> dict[str, Any]:
         listener.bind(address)
         listener.listen(64)
     return {
-        "secret": str(secret), "other": str(other), "work": str(folder / "work"), "parent": os.getpid(),
-        "victim": victim.pid, "tcp": listeners[0].getsockname(), "unix": str(folder / "s"), "abstract": abstract,
+        "secret": str(secret), "other": str(other), "source": str(source), "work": str(folder / "work"),
+        "parent": os.getpid(), "victim": victim.pid, "tcp": listeners[0].getsockname(), "unix": str(folder / "s"),
+        "abstract": abstract,
     }  # fmt: skip
 
 
 def as_ffmpeg(targets: Mapping[str, Any], jail: Jail, python: str = PYTHON) -> Endings:
     """Start the attacker as the product starts ffmpeg."""
-    endings: Endings = json.loads(
-        Ffmpeg(Path(targets["work"]), BOUNDS, jail).ask([python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)])
-    )
+    command = [python, "-I", "-S", "-c", ATTACKS, json.dumps(targets)]
+    with open(targets["source"], "rb") as source:
+        endings: Endings = json.loads(Ffmpeg(Path(targets["work"]), BOUNDS, jail).ask(command, [source]))
     return endings
 
 

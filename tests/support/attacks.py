@@ -76,6 +76,10 @@ def write(path: str) -> None:
         file.write(b"x")
 
 
+def cut(path: str, access: int) -> None:
+    os.close(os.open(path, access | os.O_TRUNC))
+
+
 def connect(family: int, address: Any) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as link:
         link.settimeout(5)
@@ -131,6 +135,8 @@ def attempts(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
         "write outside": lambda: write(other),
         "make a file outside": lambda: write(os.path.join(os.path.dirname(secret), "new")),
         "cut a file outside": lambda: os.truncate(other, 0),
+        "cut a file outside by an open without access": lambda: cut(other, 3),
+        "cut its source": lambda: cut(targets["source"], os.O_RDONLY),
         "open the configuration to all": lambda: os.chmod(secret, 0o666),
         "date a file outside": lambda: os.utime(other),
         "move a file outside": each(
@@ -193,6 +199,8 @@ def harmless(targets: dict[str, Any]) -> dict[str, Callable[[], object]]:
     return {
         "write": lambda: write(f"{work}/mine"),
         "rename": each(lambda: write(f"{work}/mine"), lambda: os.rename(f"{work}/mine", f"{work}/other")),
+        "cut": each(lambda: write(f"{work}/mine"), lambda: cut(f"{work}/mine", os.O_WRONLY)),
+        "cut and read": each(lambda: write(f"{work}/mine"), lambda: cut(f"{work}/mine", os.O_RDWR)),
         "make a folder": each(lambda: os.mkdir(f"{work}/folder"), lambda: os.rmdir(f"{work}/folder")),
         "kill itself a little": lambda: os.kill(os.getpid(), signal.SIGURG),
     }

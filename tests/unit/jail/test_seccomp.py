@@ -1,6 +1,7 @@
 """The filter of system calls, run by an interpreter of this test, so that arm64 is checked on any machine."""
 
 import errno
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_calls_that_reach_other_processes_are_refused(machine: str) -> None:
         assert judge(machine, FFMPEG, call, 0, number) == REFUSED
     for call, first in (("prctl", 1), ("prctl", 4), ("prlimit64", PID - 1), ("sched_setaffinity", PID - 1)):
         assert judge(machine, FFMPEG, call, first, 0) == REFUSED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_open_cuts_a_file_without_the_right_to_write(machine: str) -> None:
+    opens = {"openat": (0, 0)} | ({"open": (0,)} if machine == "x86_64" else {})
+    created = os.O_CREAT | os.O_TRUNC
+    for call, before in opens.items():
+        for flags in (3, 3 | os.O_TRUNC, 3 | os.O_CLOEXEC, os.O_TRUNC, os.O_RDONLY | created, 1 << 32 | os.O_TRUNC):
+            assert judge(machine, FFMPEG, call, *before, flags) == REFUSED, (call, flags)
+        for flags in (0, os.O_CREAT, os.O_PATH, os.O_WRONLY, os.O_RDWR, os.O_WRONLY | created, os.O_RDWR | created):
+            assert judge(machine, DECODER, call, *before, flags) == ALLOW, (call, flags)
+    assert judge(machine, FFMPEG, "openat2") == UNKNOWN
 
 
 @pytest.mark.parametrize("machine", MACHINES)
