@@ -25,7 +25,7 @@ from dtqs.task import Effect
 from tests.support.fix_processors import Attempt
 from tests.support.helpers import eventually, free_port
 from tests.support.interrupts import interrupted, stopped_at
-from tests.support.sms_servers import LOSE, SILENCE, SmppServer
+from tests.support.sms_servers import ASK_AND_RESET, LOSE, SILENCE, SmppServer
 
 TO = "+4915112345678"
 Send = Callable[..., Any]
@@ -170,6 +170,17 @@ def test_a_lost_response_obeys_the_setting(
     assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
     assert smpp()["status"] == "accepted"
     assert server.commands().count("bind_transceiver") == 2
+
+
+@pytest.mark.parametrize(("on_ambiguous", "error"), [("fail", EffectUnknown), ("retry", TransientError)])
+def test_a_server_that_takes_a_message_asks_and_resets_may_have_sent_it(
+    smpp: Send, server: SmppServer, attempt: Attempt, on_ambiguous: str, error: type[Exception]
+) -> None:
+    server.statuses = [ASK_AND_RESET]
+    with pytest.raises(error, match="smpp did not reply"):
+        smpp(on_ambiguous=on_ambiguous)
+    assert len(server.submitted()) == 1
+    assert attempt.reports.logs == [("warning", "nobody knows whether the message was sent")]
 
 
 def test_after_an_interrupt_the_connection_is_not_used_again(smpp: Send, server: SmppServer) -> None:

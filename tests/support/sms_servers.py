@@ -120,8 +120,8 @@ def refused(http_code: int, error: int, message: str, **headers: str) -> Answer:
     return Answer(http_code, about, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-LOSE, SILENCE = "lose", "silence"
-"""Instead of a reply to submit_sm, the SMPP server may close the connection (`LOSE`) or stay silent (`SILENCE`)."""
+LOSE, SILENCE, ASK_AND_RESET = "lose", "silence", "ask and reset"
+"""Instead of a reply to submit_sm, the server may close the connection, stay silent, or send requests and reset it."""
 
 
 class SmppServer:
@@ -216,6 +216,8 @@ class SmppServer:
         elif pdu.command == "submit_sm":
             status = self.statuses.pop(0) if self.statuses else consts.SMPP_ESME_ROK
             fields = {"message_id": f"{len(self.submitted()):08X}"} if status == consts.SMPP_ESME_ROK else {}
+        if status == ASK_AND_RESET:
+            self._ask_and_reset(connection)
         if isinstance(status, str):
             return status == SILENCE
         response = smpp.make_pdu(f"{pdu.command}_resp", status=status, **fields)
@@ -223,6 +225,14 @@ class SmppServer:
         with self._sending:
             connection.sendall(response.generate())
         return str(pdu.command) != "unbind"
+
+    def _ask_and_reset(self, connection: socket.socket) -> None:
+        """Send more requests than the client can answer before the reset arrives."""
+        ask = smpp.make_pdu("enquire_link", client=self._numbers).generate()
+        with self._sending:
+            connection.sendall(ask * 2000)
+            # the end of the conversation closes the connection, which then is a reset
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _pdus(connection: socket.socket) -> Iterator[Any]:

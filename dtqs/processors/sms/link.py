@@ -75,11 +75,12 @@ class Link:
 
     def ask(self, command: str, **fields: Any) -> Pdu:
         """Send a request and return its response, whatever the status. Raises LinkLost, RequestUnsent."""
-        deadline = Deadline(self._timeout_seconds)
         with self._locked():
             request = smpp.make_pdu(command, client=self._numbers, **fields)
-            self._send(request)
-            for pdu in self._until(deadline):
+            # only here: an answer to the server that cannot be written says nothing about a request that has left
+            self._send(request, if_unsent=RequestUnsent)
+            # from now on: the wait for the lock takes none of the response's time
+            for pdu in self._until(Deadline(self._timeout_seconds)):
                 if pdu.is_response and pdu.sequence == request.sequence:
                     return pdu
                 self._answer(pdu)
@@ -128,15 +129,15 @@ class Link:
         self._ended.set()
         self._socket.close()
 
-    def _send(self, pdu: Any) -> None:
-        """Write a PDU. Raises RequestUnsent if its first byte could not be written, or LinkLost."""
+    def _send(self, pdu: Any, if_unsent: type[LinkLost] = LinkLost) -> None:
+        """Write a PDU. Raises `if_unsent` if its first byte could not be written, or LinkLost."""
         data, written, deadline = pdu.generate(), 0, Deadline(self._timeout_seconds)
         try:
             while written < len(data):
                 self._socket.settimeout(deadline.remaining)
                 written += self._socket.send(data[written:])
         except OSError as error:
-            raise (LinkLost if written else RequestUnsent)(f"cannot send: {error}") from error
+            raise (LinkLost if written else if_unsent)(f"cannot send: {error}") from error
 
     def _until(self, deadline: Deadline) -> Iterator[Pdu]:
         """Yield PDUs until the deadline passes, even if the server sends without a pause."""

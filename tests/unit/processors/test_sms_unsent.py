@@ -92,6 +92,64 @@ def test_a_request_that_is_written_in_part_may_have_been_sent() -> None:
     assert not isinstance(caught.value, RequestUnsent)
 
 
+class Reset:
+    """A socket that takes a request, delivers a PDU of the server, and then takes no answer to it."""
+
+    def __init__(self, arrives: bytes) -> None:
+        self._arrives, self.written = arrives, b""
+
+    def settimeout(self, seconds: float) -> None: ...
+    def close(self) -> None: ...
+
+    def recv(self, most: int) -> bytes:
+        data, self._arrives = self._arrives, b""
+        return data
+
+    def send(self, data: bytes) -> int:
+        if not self._arrives:
+            raise BrokenPipeError("Broken pipe")
+        self.written += data
+        return len(data)
+
+
+@pytest.mark.parametrize(
+    "arrives",
+    [
+        struct.pack(">LLLL", 16, 0x15, 0, 7),  # enquire_link
+        struct.pack(">LLLL", 19, 5, 0, 7) + b"abc",  # a deliver_sm that cannot be read
+        struct.pack(">LLLL", 16, 0xDEAD, 0, 7),  # an unknown command
+    ],
+)
+def test_a_request_may_have_been_sent_if_an_answer_after_it_cannot_be_written(arrives: bytes) -> None:
+    connection = Reset(arrives)
+    with pytest.raises(LinkLost, match="Broken pipe") as caught:
+        submit(linked(connection))
+    assert b"hello" in connection.written
+    assert not isinstance(caught.value, RequestUnsent)
+
+
+def test_the_time_for_the_response_begins_when_the_request_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before the wait for the connection, which another thread may hold."""
+    events: list[str] = []
+
+    class Noted(Deadline):
+        def __init__(self, seconds: float) -> None:
+            events.append("time begins")
+            super().__init__(seconds)
+
+    class Responds(Reset):
+        def send(self, data: bytes) -> int:
+            events.append("sent")
+            return super().send(data)
+
+        def recv(self, most: int) -> bytes:
+            return struct.pack(">LLL", 18, 0x80000004, 0) + self.written[12:16] + b"1\0"
+
+    monkeypatch.setattr("dtqs.processors.sms.link.Deadline", Noted)
+    submit(linked(Responds(b"a response")))
+    assert events == ["time begins", "sent", "time begins"]
+
+
 @pytest.mark.parametrize("text", ["hello", "x" * 200])
 def test_a_message_whose_connection_ends_before_it_leaves_is_not_taken(ends: Ends, text: str) -> None:
     smpp = Smpp(SETTINGS)
