@@ -7,7 +7,7 @@ from math import isfinite, isnan
 from numbers import Real
 from typing import TypeGuard
 
-from dtqs.errors import ValueRefused
+from dtqs.errors import PermanentError, Problem, ValueRefused
 from dtqs.event import LEVELS
 from dtqs.json_value import LOG_LIMIT
 from dtqs.one_line import NOT_IN_NAMES
@@ -90,6 +90,15 @@ def turns(values: Sequence[object]) -> list[Turn]:
                 f"take: burst = {_excerpt(value.burst)}; allowed is a whole number from 1 to {BURST_MAX}"
             )
     return list(dict.fromkeys(value for value in values if isinstance(value, Turn)))
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise PermanentError with every problem, if there is one.
+
+    A processor checks again when it runs: the settings may have changed since the submit, or be those of another place.
+    """
+    if problems:
+        raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
 
 
 def processor_problems(processor: object) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from dtqs.errors import PermanentError, Problem, TransientError
+from dtqs.processors import checks
 from dtqs.processors.base import Context, Json, Processor, ProcessorSettings
 
 SLEEP_SECONDS_LIMIT = 10.0
@@ -102,9 +103,7 @@ class EchoProcessor(Processor[EchoPayload, EchoSettings]):
     def run(self, payload: EchoPayload, context: Context) -> Json:
         if payload.__pydantic_fields_set__ is _NONE_SET:
             return payload.__pydantic_extra__
-        # Checked again here: the setting may have changed since the submit.
-        if problems := self.problems(payload):
-            raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        checks.refuse(self.problems(payload))
         _obey(payload, context)
         return payload._given
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import BinaryIO, ClassVar
 
 from dtqs.errors import PermanentError, Problem
+from dtqs.processors import checks
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.image.link import ImageProcess, OutputFacts
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
@@ -79,6 +80,7 @@ class ImageProcessor(Processor[ImagePayload, ImageSettings]):
         self._process.end()
 
     def run(self, payload: ImagePayload, context: Context) -> Json:
+        checks.refuse(self.problems(payload))
         outputs = _Outputs(payload, context)
         with ExitStack() as stack:
             sources = {uri: stack.enter_context(context.open_input(uri)) for uri in payload.source_uris()}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import BinaryIO, ClassVar
 
 from dtqs.errors import PermanentError, Problem
+from dtqs.processors import checks
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.outputs import OutputPart, common_problems, well_formed, whole
 from dtqs.processors.video import presets, rules
@@ -106,9 +107,7 @@ class VideoProcessor(Processor[VideoPayload, VideoSettings]):
         return tuple(dict.fromkeys((payload.source, *marks, *texts)))
 
     def run(self, payload: VideoPayload, context: Context) -> Json:
-        # this worker's presets may differ from those of the API that accepted the task
-        if problems := self.problems(payload):
-            raise PermanentError("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        checks.refuse(self.problems(payload))
         outputs = [presets.resolve(output, self._presets) for output in payload.outputs]
         programs = Programs(self.settings, context.work_dir(), context.jail)
         with Sources(context) as sources:

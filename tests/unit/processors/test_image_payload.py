@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dtqs.errors import PermanentError
 from dtqs.processors.faults import payload_problems
 from dtqs.processors.image.payload import ImagePayload
 from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
+from tests.support.fix_processors import Attempt
 
 UPLOAD = "upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
 
@@ -20,6 +22,18 @@ def test_without_outputs_three_thumbnails_are_made() -> None:
         ("thumb-480", 480, 480, False),
         ("thumb-1280", 1280, 1280, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"), [({"max_side_pixels": 100}, "at most 100 pixels"), ({"max_outputs": 1}, "2 outputs; at most 1")]
+)
+def test_settings_that_became_narrower_hold_for_tasks_that_wait(
+    attempt: Attempt, keys: dict[str, int], why: str
+) -> None:
+    outputs = [{"name": "a", "width": 200}, {"name": "b"}]
+    processor = ImageProcessor(ImageSettings.model_validate(keys))
+    with pytest.raises(PermanentError, match=why):
+        processor.run(ImagePayload.model_validate({"source": UPLOAD, "outputs": outputs}), attempt.context())
 
 
 @pytest.mark.parametrize(
