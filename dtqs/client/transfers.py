@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import mimetypes
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -43,7 +42,7 @@ def open_source(source: Source, name: str, media_type: str, sent: Callable[[int]
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "only a regular file can be uploaded", str(path))
         size_bytes, pieces = found.st_size, _pieces(path, found.st_size)
-    kind = media_type or guessed_type(mimetypes.guess_type(shown)) or UNKNOWN_TYPE
+    kind = media_type or guessed_type(shown) or UNKNOWN_TYPE
     return OpenedSource(shown, kind, size_bytes, _reported(pieces, sent))
 
 
