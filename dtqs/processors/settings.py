@@ -1,20 +1,27 @@
 """The keys that the section `[processor:NAME]` of every task type has."""
 
+from typing import Any
+
 from pydantic import Field
 
 from dtqs.config import Section
 from dtqs.task import MAX_RETRIES_LIMIT, TIMEOUT_SECONDS_LIMIT
 
 
-class ProcessorSettings(Section):
-    """The keys of `[processor:NAME]` that every type has. Settings models extend it."""
-
-    max_retries: int | None = Field(
+def retries_field(left_out: str) -> Any:
+    """Return the field `max_retries`; `left_out` says what holds without it."""
+    return Field(
         default=None,
         ge=0,
         le=MAX_RETRIES_LIMIT,
-        description="retries after the first attempt; left out: the task type's default",
+        description=f"retries after the first attempt; left out: {left_out}",
     )
+
+
+class ProcessorSettings(Section):
+    """The keys of `[processor:NAME]` that every type has. Settings models extend it."""
+
+    max_retries: int | None = retries_field("the task type's default")
     timeout_seconds: float | None = Field(
         default=None,
         ge=0.1,

@@ -24,6 +24,7 @@ from dtqs.processors.email.faults import (
     MailDeferred,
     MailRefused,
     ServerUnreachable,
+    TooManyRecipients,
 )
 from dtqs.processors.email.message import Mail
 from dtqs.processors.email.payload import EmailPayload
@@ -209,6 +210,47 @@ def test_rejected_emails_count_for_mails_per_connection(
         with pytest.raises(MailRefused):
             send(sender, attempt)
     assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [("recipients", "550 5.1.1 no such user"), ("recipients", "452 4.3.1 no room"), ("data", "554 5.7.1 spam")],
+)
+def test_a_rejected_email_leaves_no_connection_open_if_none_is_kept(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, step: str, answer: str
+) -> None:
+    sender = processor(server, idle_seconds=0)
+    if step == "recipients":
+        server.recipient_answers = {"ada@example.net": answer}
+    else:
+        server.data_answers = [answer]
+    with pytest.raises((MailRefused, AllDeferred, AllRefused)):
+        send(sender, attempt)
+    assert server.commands.count("QUIT") == 1
+
+
+@pytest.mark.parametrize("answer", ["452 4.5.3 Error: too many recipients", "552 Too many recipients", "550 5.5.3 no"])
+def test_an_email_with_more_recipients_than_the_server_takes_goes_to_nobody(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, answer: str
+) -> None:
+    sender, most = processor(server), 3
+    to = [f"u{number}@example.net" for number in range(5)]
+    server.recipient_answers = {"u0@example.net": "550 5.1.1 no such user", **dict.fromkeys(to[most + 1 :], answer)}
+    with pytest.raises(TooManyRecipients, match=r"takes 3 recipients in one e-mail.*set .* max_recipients = 3, or"):
+        send(sender, attempt, {**HELLO, "to": to})
+    assert (server.mails, attempt.reports.effects) == ([], [])
+    server.recipient_answers = {}
+    send(sender, attempt)
+    assert len(server.connections) == 1, "RSET keeps the connection"
+    assert server.mails[0].recipients == ["ada@example.net"]
+
+
+def test_a_recipient_rejected_alone_for_that_reason_is_deferred(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt
+) -> None:
+    server.recipient_answers = {"ada@example.net": "452 4.5.3 too many recipients this hour"}
+    with pytest.raises(AllDeferred):
+        send(processor(server), attempt)
 
 
 def test_implicit_tls_works(serve: Serve, processor: Make, attempt: Attempt) -> None:

@@ -10,6 +10,8 @@ from ipaddress import ip_address
 
 import idna
 
+from dtqs.one_line import NOT_IN_NAMES
+
 ADDRESS_CHARACTERS = 500
 LOCAL_BYTES, DOMAIN_CHARACTERS = 64, 253
 ALLOWED = "ada@example.org or Ada Lovelace <ada@example.org>"
@@ -42,7 +44,7 @@ def parse(text: str) -> Address:
     """Parse one address. Raises ValueError, which says what is allowed."""
     if len(text) > ADDRESS_CHARACTERS:
         raise ValueError(f"at most {ADDRESS_CHARACTERS} characters are allowed")
-    refuse_controls(text)
+    refuse_hidden(text)
     name, spec = _halves(text.strip())
     local, at, domain = spec.rpartition("@")
     if not at:
@@ -65,6 +67,17 @@ def refuse_controls(text: str) -> str:
     ):
         raise ValueError(f"the character U+{ord(found):04X} is not allowed in a header")
     return text
+
+
+def refuse_hidden(name: str) -> str:
+    """Return a name that people read. Raises ValueError if it has a control character, or one that turns its direction.
+
+    With such a one, `fdp.exe` looks like `exe.pdf`, or a stranger's name like a known one.
+    """
+    refuse_controls(name)
+    if found := NOT_IN_NAMES.search(name):
+        raise ValueError(f"the character U+{ord(found[0]):04X} is not allowed in a name: it turns the text's direction")
+    return name
 
 
 def ascii_domain(domain: str) -> str:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import formatdate
+from typing import Any
 
 from dtqs.processors.email.addresses import Address, parse, unique
 from dtqs.processors.email.headers import LINE_CHARACTERS, address_field, disposition, header_field, text_field
+from dtqs.processors.email.media_type import charset_of
+from dtqs.processors.email.media_type import parse as parse_type
 from dtqs.processors.email.payload import EmailPayload
 
 
@@ -43,7 +46,10 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An attachment with its bytes. One with a cid is displayed inside the HTML."""
+    """An attachment with its bytes. One with a cid is displayed inside the HTML.
+
+    The media type may have parameters.
+    """
 
     data: bytes
     media_type: str
@@ -126,11 +132,13 @@ def _parts(body: Body) -> EmailMessage:
             *_, html = message.iter_parts()  # type: ignore[assignment]
     inline = [file for file in body.files if file.cid and body.html is not None]
     for file in inline:
-        html.add_related(file.data, *_kind(file), cid=f"<{file.cid}>")
+        html.add_related(file.data, **_kind(file), cid=f"<{file.cid}>")
         _name_last_part(html, "inline", file.filename)
+    if inline:
+        html.set_param("type", "text/html")  # of the root, which this kind of parts must name (RFC 2387, 3.1)
     for file in body.files:
         if file not in inline:
-            message.add_attachment(file.data, *_kind(file))
+            message.add_attachment(file.data, **_kind(file))
             _name_last_part(message, "attachment", file.filename)
     return message
 
@@ -140,7 +148,13 @@ def _name_last_part(message: EmailMessage, kind: str, filename: str) -> None:
     part.replace_header("Content-Disposition", disposition(kind, filename))
 
 
-def _kind(file: File) -> tuple[str, str]:
-    main, _, sub = file.media_type.partition("/")
-    # these two types may not be encoded in base64, as all files are here
-    return (main, sub) if main not in ("message", "multipart") else ("application", "octet-stream")
+def _kind(file: File) -> dict[str, Any]:
+    """Return the arguments for the type of a part."""
+    kind = parse_type(file.media_type)
+    if kind.main in ("message", "multipart"):
+        # these two types may not be encoded in base64, as all files are here
+        return {"maintype": "application", "subtype": "octet-stream"}
+    parameters = dict(kind.parameters)
+    if kind.main == "text" and "charset" not in parameters and (charset := charset_of(file.data)):
+        parameters["charset"] = charset
+    return {"maintype": kind.main, "subtype": kind.sub, "params": parameters}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from dtqs.processors.base import Payload, Source
-from dtqs.processors.email import addresses
+from dtqs.processors.email import addresses, media_type
 from dtqs.processors.email.headers import NAME, header_field
 
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
@@ -15,7 +15,6 @@ SUBJECT_CHARACTERS, HEADER_CHARACTERS, FILENAME_CHARACTERS, CID_CHARACTERS = 100
 URI_CHARACTERS = 950
 """A URI in List-Unsubscribe cannot be folded, and a line of an e-mail has at most 998 octets (RFC 5322)."""
 TEMPLATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)*$"
-MEDIA_TYPE = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$"
 OURS = frozenset({
     "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path",
     "received", "dkim-signature", "authentication-results", "delivered-to", "x-envelope-from", "x-envelope-to",
@@ -61,17 +60,18 @@ class Attachment(Payload):
     """A file that is sent with the e-mail."""
 
     source: Source
-    filename: OneLine | None = Field(
+    filename: Annotated[str, AfterValidator(addresses.refuse_hidden)] | None = Field(
         default=None,
         min_length=1,
         max_length=FILENAME_CHARACTERS,
         description="left out: the source's name, or attachment-1.png",
     )
-    content_type: str | None = Field(
+    content_type: Annotated[str, AfterValidator(media_type.check)] | None = Field(
         default=None,
-        pattern=MEDIA_TYPE,
-        max_length=100,
-        description="such as application/pdf; left out: derived from name and content",
+        max_length=media_type.CHARACTERS,
+        description="such as application/pdf or text/calendar; method=REQUEST, with the parameters charset, method "
+        "and name; left out: derived from name and content",
+        json_schema_extra={"pattern": media_type.PATTERN},
     )
     inline: bool | str = Field(
         default=False,
@@ -136,7 +136,7 @@ class EmailPayload(Payload):
         default=[], max_length=4, description="https: and mailto: URIs for leaving a list, the preferred one first"
     )
     one_click: bool = Field(
-        default=False, description="true: a POST to the first https: URI of list_unsubscribe is enough (RFC 8058)"
+        default=False, description="true: a POST to the only https: URI of list_unsubscribe is enough (RFC 8058)"
     )
     attachments: list[Attachment] = Field(default=[], max_length=ATTACHMENTS_LIMIT, description="files to attach")
 
@@ -182,10 +182,9 @@ class EmailPayload(Payload):
     @field_validator("one_click")
     @classmethod
     def _has_a_url(cls, one_click: bool, info: ValidationInfo) -> bool:
-        if one_click and not any(
-            uri.lower().startswith("https://") for uri in info.data.get("list_unsubscribe", ("https://",))
-        ):
-            raise ValueError("needs an https: URI in list_unsubscribe")
+        uris = [uri.lower() for uri in info.data.get("list_unsubscribe", ("https://",))]
+        if one_click and [uri.partition(":")[0] for uri in uris if not uri.startswith("mailto:")] != ["https"]:
+            raise ValueError("needs exactly one https: URI in list_unsubscribe, and beside it only mailto: URIs")
         return one_click
 
     @field_validator("attachments")

@@ -5,15 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from dtqs.backoff import pause_seconds
 from dtqs.errors import EffectUnknown, PermanentError, Problem
+from dtqs.processors import checks
 from dtqs.processors.base import Context, Json, Processor
 from dtqs.processors.email.addresses import Address, parse, unique
 from dtqs.processors.email.attachments import read_files
-from dtqs.processors.email.faults import AnswerLost, Refusal, TemplateFault
+from dtqs.processors.email.faults import AnswerLost, Refusal, ServerFault, TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.message import Body, Mail, Rendered, compose, header_names
 from dtqs.processors.email.payload import SUBJECT_CHARACTERS, EmailPayload
-from dtqs.processors.email.settings import EmailSettings
+from dtqs.processors.email.settings import ATTEMPT_SECONDS, MAX_RETRIES, EmailSettings
 from dtqs.processors.email.signature import signature
 from dtqs.processors.email.smtp import AnswerMissing, MailServer, SmtpReceipt
 from dtqs.turn import Turn
@@ -30,7 +32,8 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
     name = "email"
     payload_model = EmailPayload
     settings_model = EmailSettings
-    timeout_seconds = 600.0
+    max_retries = MAX_RETRIES
+    timeout_seconds = ATTEMPT_SECONDS
     examples: ClassVar[Sequence[Json]] = (
         {"to": ["Ada Lovelace <ada@example.org>"], "subject": "Hello", "text": "How are you?"},
         {
@@ -58,12 +61,14 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         self._server, self._folder = MailServer(settings), MailFolder(settings.folder)
 
     def problems(self, payload: EmailPayload) -> Sequence[Problem]:
-        return tuple(self._problems(payload))
+        return (*self._problems(payload), *self._template_problems(payload))
 
     def sources(self, payload: EmailPayload) -> Sequence[str]:
         return [attachment.source for attachment in payload.attachments]
 
     def run(self, payload: EmailPayload, context: Context) -> Json:
+        # without the template's: a folder that this worker cannot read now is worth a retry
+        checks.refuse(tuple(self._problems(payload)))
         rendered, sender = self._rendered(payload), self._sender(payload)
         # before files are fetched: an e-mail that must wait for a turn would fetch them again each time
         self._keep_to_rates(payload, context)
@@ -71,7 +76,14 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         if self.settings.backend == "folder":
             file = self._folder.write(context.task_id, mail)
             return _result(mail, SmtpReceipt("", ())) | {"file": file}
-        result = _result(mail, self._send(mail, context))
+        try:
+            sent = self._send(mail, context)
+        except ServerFault as fault:
+            fault.retry_after_seconds = pause_seconds(
+                context.attempt, self.settings.retry_base_seconds, self.settings.retry_max_seconds
+            )
+            raise
+        result = _result(mail, sent)
         # first of all: if anything interrupts the rest, the server already has the e-mail
         context.effect_happened(result)
         self._server.rest()
@@ -105,13 +117,15 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
         for name in payload.headers:
             if not settings.allows_header(name):
                 yield Problem(f"payload.headers.{name}", f"not allowed; allowed: {', '.join(settings.allowed_headers)}")
+        for at, attachment in enumerate(payload.attachments):
+            if attachment.inline and payload.html is None and payload.template is None:
+                yield Problem(f"payload.attachments[{at}].inline", "is allowed only with html or a template")
+
+    def _template_problems(self, payload: EmailPayload) -> Iterator[Problem]:
         if payload.template is not None and self._templates is None:
             yield Problem("payload.template", "no templates are configured ([processor:email] templates)")
         elif payload.template is not None and self._templates and not self._templates.has(payload.template):
             yield Problem("payload.template", "no such template")
-        for at, attachment in enumerate(payload.attachments):
-            if attachment.inline and payload.html is None and payload.template is None:
-                yield Problem(f"payload.attachments[{at}].inline", "is allowed only with html or a template")
 
     def _mail(self, payload: EmailPayload, rendered: Rendered, sender: Address, context: Context) -> Mail:
         """Read the attachments, compose and sign. Raises PermanentError if that is impossible or too large."""

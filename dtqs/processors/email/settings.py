@@ -9,6 +9,7 @@ from dtqs.config.section import Host, SeveralLines
 from dtqs.processors.base import ProcessorSettings
 from dtqs.processors.email import addresses
 from dtqs.processors.email.signature import check_key
+from dtqs.processors.settings import retries_field
 
 SAFE_HEADERS = (
     "List-*", "Auto-Submitted", "Precedence", "Importance", "Priority", "In-Reply-To", "References", "Feedback-ID",
@@ -19,6 +20,8 @@ SAFE_HEADERS = (
 
 They add recipients (X-PM-Bcc, X-MC-BccAddress) or replace the whole e-mail (X-SMTPAPI).
 """
+ATTEMPT_SECONDS, MAX_RETRIES = 600.0, 15
+"""The default timeout of an attempt. The default retries, with their pauses, take five to six hours."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -26,6 +29,17 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 class EmailSettings(ProcessorSettings):
     """The mail server, the allowed senders and recipients, and the limits."""
 
+    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in five to six hours if the mail server cannot be used")
+    retry_base_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="seconds before the first retry after a fault of the mail server or a 4xx answer; "
+        "doubled for each further one",
+    )
+    retry_max_seconds: float = Field(
+        1800.0, ge=0, le=86400, description="most seconds before such a retry, beside up to a quarter more"
+    )
     backend: Literal["smtp", "folder"] = Field(
         "smtp", description="smtp: send e-mails; folder: write each as a file ID.eml, for trials"
     )
@@ -135,15 +149,15 @@ class EmailSettings(ProcessorSettings):
     @field_validator("username")
     @classmethod
     def _is_sendable(cls, username: str | None) -> str | None:
-        if username and not username.isascii():
+        if username and not (username.isascii() and username.isprintable()):
             raise ValueError("must be ASCII: the login to a mail server knows no other characters")
         return username
 
     @field_validator("password")
     @classmethod
     def _is_ascii(cls, password: SecretStr | None) -> SecretStr | None:
-        if password and not password.get_secret_value().isascii():
-            raise ValueError("must be ASCII: not every server accepts other characters")
+        if password and (not password.get_secret_value().isascii() or "\0" in password.get_secret_value()):
+            raise ValueError("must be ASCII without NUL: not every server accepts other characters")
         return password
 
     @model_validator(mode="after")
@@ -157,6 +171,13 @@ class EmailSettings(ProcessorSettings):
         dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key)
         if any(part is None for part in dkim) and any(part is not None for part in dkim):
             raise ValueError("dkim_domain, dkim_selector and dkim_key go together: set all, or none")
+        longest = self.connect_timeout_seconds + self.reply_timeout_seconds + self.data_timeout_seconds
+        if self.backend == "smtp" and longest >= (limit := self.timeout_seconds or ATTEMPT_SECONDS):
+            # an interrupted wait for the last answer leaves the delivery unknown
+            raise ValueError(
+                f"connecting, a reply and the answer to an e-mail may take {longest:g} s (connect_timeout_seconds, "
+                f"reply_timeout_seconds, data_timeout_seconds), but an attempt only {limit:g} s (timeout_seconds)"
+            )
         return self
 
     @property

@@ -59,7 +59,7 @@ class MailServer:
             refused = self._offer(mail)
             before_data(refused)
             answer = self._hand_over(mail.content)
-        except (faults.MailDeferred, faults.MailRefused, faults.AllDeferred, faults.AllRefused) as error:
+        except faults.ANSWERS as error:
             self._end_transaction(getattr(error, "code", 0), isinstance(error, TransientError))
             raise
         except BaseException:
@@ -75,10 +75,7 @@ class MailServer:
             self._quit()
 
     def look(self) -> str:
-        """Connect, encrypt and log in as for an e-mail, then quit; return a description.
-
-        Raises ServerUnreachable, MailDeferred, MailRefused.
-        """
+        """Connect, encrypt and log in as for an e-mail, quit, and return a description. Raises as `deliver` does."""
         self._smtp, self._pid = self._open(), os.getpid()
         self._quit()
         safe = "without encryption" if self._settings.security == "none" else "encrypted, its certificate valid"
@@ -114,12 +111,15 @@ class MailServer:
         if code != 250:
             raise self._answer(f"the sender {mail.sender.spec}", code, message)
         refused = []
-        for address in mail.recipients:
+        for at, address in enumerate(mail.recipients, 1):
             code, message = smtp.rcpt(address.spec)
             if code == _CLOSING or not 200 <= code < 600:
                 raise self._answer("the e-mail", code, message)
             if code >= 300:
                 refused.append(Refusal(address.spec, code, answers.text(message)))
+                if faults.is_too_many(refused[-1]) and (accepted := at - len(refused)):
+                    # before any content: otherwise the task would be completed, although some get no e-mail
+                    raise faults.TooManyRecipients(self._where, accepted, refused[-1])
         if len(refused) == len(mail.recipients):
             raise (faults.AllDeferred if any(each.code < 500 for each in refused) else faults.AllRefused)(refused)
         return refused
@@ -241,8 +241,8 @@ class MailServer:
             try:
                 self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
             except OSError as error:
-                why = f"cannot be used (ca_file = {self._settings.ca_file}: {error.strerror or error})"
-                raise ServerUnreachable(self._where, why) from error
+                why = f"ca_file = {self._settings.ca_file}: {error.strerror or error}"
+                raise ServerUnreachable(self._where, f"cannot be used ({why})") from error
         return self._tls
 
     def _answer(
@@ -253,13 +253,13 @@ class MailServer:
         return faults.answer(self._where, subject, code, answers.text(message))
 
     def _end_transaction(self, code: int, deferred: bool) -> None:
-        """Reset the connection for the next e-mail, unless the server closes it, or defers e-mails on it.
+        """Reset the connection for the next e-mail, unless none is kept, the server closes it, or it defers e-mails.
 
         One backend of several may defer each e-mail, and a new connection may reach another.
         """
         if self._smtp is None:
             return
-        if deferred and self._transactions > 1:
+        if not self._settings.idle_seconds or (deferred and self._transactions > 1):
             self._quit(code)
             return
         with suppress(OSError):

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from dtqs.errors import InputRefused, PermanentError, Postponed, TransientError
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.addresses import Address, parse
-from dtqs.processors.email.attachments import read_files
+from dtqs.processors.email.attachments import _file, read_files
 from dtqs.processors.email.faults import TemplateFault
 from dtqs.processors.email.folder import MailFolder
 from dtqs.processors.email.headers import address_field, disposition, header_field, text_field
@@ -536,3 +536,100 @@ def test_a_value_that_names_no_template_fails_the_task_and_is_not_looked_for_out
         (folder / "uses.txt").write_text("{% include part %}")
         with pytest.raises(TemplateFault, match="which does not exist"):
             Templates(folder).render("uses", {"part": part.format(outside=outside / "x")})
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "kind"),
+    [
+        ("s3://bucket/a/invoice%20%231.pdf", "invoice%20%231.pdf", "application/pdf"),
+        ("s3://bucket/what?.pdf", "what?.pdf", "application/pdf"),
+        ("s3://bucket/a#1.docx", "a#1.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("s3://bucket/folder/", "attachment-1.png", "image/png"),
+        ("file:/a/caf%C3%A9%3F%23.csv", "café?#.csv", "text/csv"),
+        ("file:///a/100%2525.csv", "100%25.csv", "text/csv"),
+        ("https://example.org/a/b%20c.csv?x=/d.pdf#e", "b c.csv", "text/csv"),
+        ("https://example.org/a%3Fb.csv", "a?b.csv", "text/csv"),
+        ("https://example.org", "attachment-1.png", "image/png"),
+        ("https://example.org/%E2%80%AEa.csv", "attachment-1.png", "image/png"),
+        (f"upload:{uuid7()}", "attachment-1.png", "image/png"),
+    ],
+)
+def test_the_name_is_the_last_part_of_the_source(source: str, name: str, kind: str) -> None:
+    file = _file(Attachment(source=source), 1, PNG)
+    assert (file.filename, file.media_type) == (name, kind)
+
+
+def part_of(data: bytes, kind: str) -> EmailMessage:
+    """Return the attachment of an e-mail, read back from its bytes."""
+    payload = EmailPayload.model_validate({"to": ["a@example.org"], "subject": "a", "text": "a"})
+    content = compose(
+        payload, Body("a", "a", None, [File(data, kind, "a", None)]), parse("s@example.com"), "id"
+    ).content
+    message = message_from_bytes(content, policy=default)
+    assert isinstance(message, EmailMessage)
+    (part,) = message.iter_attachments()
+    assert part.get_payload(decode=True) == data
+    assert len(message.keys()) == len(set(message.keys()))
+    assert "Bcc" not in message
+    return part
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "charset"),
+    [
+        ("Grüße".encode(), "text/plain", "utf-8"),
+        ("é".encode() * 1_000_000 + b"a", "text/plain", "utf-8"),
+        (b"a" + "é".encode() * 1_000_000, "text/plain", "utf-8"),
+        (b"hello", "text/csv", "us-ascii"),
+        (b"", "Text/CSV", "us-ascii"),
+        ("Grüße".encode("latin-1"), "text/plain", None),
+        ("Grüße".encode()[:-3], "text/plain", "utf-8"),
+        ("Grü".encode()[:-1], "text/plain", None),
+        ("日本".encode("iso-2022-jp"), "text/plain", None),
+        ("Grüße".encode("latin-1"), "text/plain; charset=ISO-8859-1", "ISO-8859-1"),
+        (b"hello", "application/json", None),
+    ],
+)
+def test_a_text_names_its_encoding_if_that_is_certain(data: bytes, kind: str, charset: str | None) -> None:
+    assert part_of(data, kind).get_param("charset") == charset
+
+
+def test_the_parameters_of_a_media_type_are_written() -> None:
+    part = part_of(b"BEGIN:VCALENDAR", "Text/Calendar; METHOD=REQUEST; charset=utf-8")
+    assert part.get_content_type() == "text/calendar"
+    assert dict(part["Content-Type"].params) == {"method": "REQUEST", "charset": "utf-8"}
+    name = "a long name, " * 7
+    assert part_of(b"x", f'application/pdf; name="{name}"')["Content-Type"].params["name"] == name
+    assert part_of(b"x", "message/rfc822; name=a").get_content_type() == "application/octet-stream"
+
+
+def test_related_parts_name_the_type_of_their_root(made: Any, tmp_path: Path) -> None:
+    source = {"source": f"file:{tmp_path}/sources/logo.png", "filename": "logo.png", "inline": True}
+    for body, place in (({"html": "<p>x"}, 0), ({"html": "<p>x", "text": "x"}, 2)):
+        related = list(made({**body, "attachments": [source, {**source, "inline": "b"}]}).walk())[place]
+        assert (related.get_content_type(), related.get_param("type")) == ("multipart/related", "text/html")
+    assert made({"html": "<p>x", "attachments": [{**source, "inline": False}]}).get_param("type") is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "payload", "why"),
+    [
+        ({"allowed_domains": ["example.com"]}, {}, r"payload.to\[0\]: e-mails to example.net are not allowed"),
+        ({"max_recipients": 1}, {"cc": ["b@example.net"]}, "2 recipients in to, cc and bcc; at most 1"),
+        ({"allowed_headers": []}, {"headers": {"X-Campaign": "a"}}, "payload.headers.X-Campaign: not allowed"),
+        ({"allowed_senders": ["example.com"]}, {"from": "a@example.org"}, "not allowed as a sender"),
+    ],
+)
+def test_settings_that_became_narrower_hold_for_emails_that_wait(
+    made: Any, tmp_path: Path, keys: dict[str, Any], payload: dict[str, Any], why: str
+) -> None:
+    """Such as a database of production that was restored in staging."""
+    with pytest.raises(PermanentError, match=why):
+        made({"text": "x", **payload}, **keys)
+    assert not (tmp_path / "mails").exists()
+
+
+def test_a_template_in_a_folder_that_is_away_is_worth_a_retry(made: Any, tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    with pytest.raises(TransientError, match="is empty"):
+        made({"template": "welcome"}, templates=tmp_path / "templates")

@@ -1,5 +1,6 @@
 """The payload of an e-mail: addresses, headers, bodies, settings. All faults are reported at once, by field."""
 
+import re
 import smtplib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from dtqs.config import load
 from dtqs.errors import ConfigError, Invalid
 from dtqs.processors.catalog import Catalog
+from dtqs.processors.email import media_type
 from dtqs.processors.email.addresses import Address, parse, unique
 from dtqs.processors.email.settings import EmailSettings
 
@@ -138,6 +140,43 @@ def test_a_line_end_in_a_future_header_is_refused_with_its_field(field: str, end
         ),
         ({"one_click": True}, "payload.one_click"),
         ({"one_click": True, "list_unsubscribe": ["mailto:x@y.z"]}, "payload.one_click"),
+        ({"one_click": True, "list_unsubscribe": ["https://x/1", "https://x/2"]}, "payload.one_click"),
+        ({"one_click": True, "list_unsubscribe": ["https://x/1", "HTTP://x/2"]}, "payload.one_click"),
+        *(
+            ({"attachments": [{"source": "file:/a", "content_type": kind}]}, "payload.attachments[0].content_type")
+            for kind in (
+                "",
+                "text",
+                "text/",
+                "/plain",
+                "text/plain;",
+                "text/plain; charset",
+                "text/plain; charset=",
+                "text/plain; charset=utf-8; CHARSET=ascii",
+                "text/plain; boundary=x",
+                "text/plain; charset=ü",
+                'text/plain; charset="a b"',
+                "text/plain\r\nBcc: eve@example.org",
+                'text/plain; name="a\r\nBcc: b"',
+                'text/plain; name="a\0"',
+                'text/plain; name="a"b"',
+                'text/plain; name="=?utf-8?q?x=0D=0AB:c?="',
+                "text/calendar; method=A;B=C",
+                'text/calendar; method="A"; x=y',
+                "text/plain; name=a=?b",
+                f"text/plain; name={'x' * 101}",
+                f"text/plain; charset={'x' * 41}",
+                "x" * 301,
+            )
+        ),
+        *(
+            (
+                {"attachments": [{"source": "file:/a", "filename": f"fdp{turn}cod.exe"}]},
+                "payload.attachments[0].filename",
+            )
+            for turn in "\u202a\u202e\u2066\u2069\u2028"
+        ),
+        ({"cc": ["Bank \u202eabc <a@example.org>"]}, "payload.cc[0]"),
         (
             {"attachments": [{"source": "file:/a", "filename": "a.png", "inline": True}]},
             "payload.attachments[0].inline",
@@ -153,6 +192,28 @@ def test_a_line_end_in_a_future_header_is_refused_with_its_field(field: str, end
 )
 def test_a_value_that_is_not_allowed_is_reported_at_its_field(change: dict[str, Any], field: str) -> None:
     assert list(problems({**HELLO, **change})) == [field]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Text/Plain", "APPLICATION/pdf", "text/calendar; method=REQUEST",
+        'text/calendar;METHOD="REQUEST"; charset=UTF-8',
+        'text/plain; name="my file (1).txt"', "application/vnd.ms-excel.sheet.macroEnabled.12",
+    ],
+)  # fmt: skip
+def test_a_media_type_may_have_parameters(kind: str) -> None:
+    assert problems({**HELLO, "attachments": [{"source": "https://x/a", "content_type": kind}]}) == {}
+    assert re.search(media_type.PATTERN, kind), "the OpenAPI document allows it"
+
+
+def test_one_click_may_have_an_address_beside_its_uri() -> None:
+    uris = ["mailto:u@example.org", "HTTPS://example.org/u", "mailto:v@example.org"]
+    assert problems({**HELLO, "one_click": True, "list_unsubscribe": uris}) == {}
+
+
+def test_text_that_turns_its_direction_may_stand_in_a_subject() -> None:
+    assert problems({**HELLO, "subject": "\u2068Ada\u2069 writes"}) == {}
 
 
 def test_settings_limit_recipients_and_senders() -> None:
@@ -209,6 +270,9 @@ def test_a_missing_template_is_refused_if_the_folder_is_readable_here(tmp_path: 
         ({"hello_name": "[192.0.2.1.1]"}, r"allowed: \[192\.0\.2\.1\] or \[IPv6:2001:db8::1\]"),
         ({"dkim_selector": "key 1"}, "is not a domain"),
         ({"on_ambiguous": "maybe"}, "allowed: retry or fail"),
+        ({"data_timeout_seconds": "3600"}, "may take 3690 s .* but an attempt only 600 s"),
+        ({"data_timeout_seconds": "3600", "timeout_seconds": "3690"}, "an attempt only 3690 s"),
+        ({"timeout_seconds": "390"}, "may take 390 s"),
     ],
 )
 def test_contradictory_settings_stop_every_command(keys: dict[str, str], words: str) -> None:
@@ -230,6 +294,21 @@ def test_contradictory_settings_stop_every_command(keys: dict[str, str], words: 
 )
 def test_the_name_of_this_host_is_a_domain_or_an_address(given: str, sent: str) -> None:
     assert EmailSettings.model_validate({"hello_name": given}).hello_name == sent
+
+
+def test_a_nul_in_a_password_stops_every_command(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"ses\0ame")
+    with pytest.raises(ConfigError, match="ASCII without NUL"):
+        load_email(username="x", password_file=str(tmp_path / "password"))
+
+
+def test_more_time_for_an_attempt_allows_longer_waits() -> None:
+    load_email(data_timeout_seconds="3600", timeout_seconds="4000")
+    load_email(data_timeout_seconds="3600", backend="folder")
+
+
+def load_email(**keys: str) -> Catalog:
+    return Catalog.load(load(None, {f"DTQS_PROCESSOR_EMAIL_{key.upper()}": value for key, value in keys.items()}))
 
 
 def test_the_port_follows_from_the_encryption() -> None:
