@@ -122,6 +122,14 @@ def test_twilio_chooses_the_sender_if_a_service_is_configured_and_the_task_names
     assert gateway.asked[1].form["From"] == "Parcels"
 
 
+def test_twilios_service_chooses_the_sender_although_one_is_configured(twilio: Send, gateway: Gateway) -> None:
+    """The documented configuration has both keys."""
+    assert twilio(sender="+15005550006", messaging_service_sid="MG1")["sender"] is None
+    twilio({"sender": "Parcels"})
+    assert gateway.asked[0].form == {"To": TO, "MessagingServiceSid": "MG1", "Body": "hello"}
+    assert gateway.asked[1].form == {"To": TO, "From": "Parcels", "Body": "hello"}
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
@@ -258,6 +266,19 @@ def test_an_untrusted_certificate_is_refused_before_anything_is_sent(
         assert len(server.asked) == 1
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_missing_file_of_authorities_is_worth_a_retry(
+    twilio: Send, http: Send, attempt: Attempt, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    for send in (twilio, http):
+        with pytest.raises(TransientError, match=f"ca_file = {file}: "):
+            send(ca_file=file)
+    assert attempt.reports.effects == []
 
 
 def test_proxies_of_the_environment_are_ignored(

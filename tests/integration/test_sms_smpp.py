@@ -211,6 +211,12 @@ def test_without_a_server_or_with_a_wrong_password_no_effect_begins(
     assert server.submitted() == []
 
 
+def test_a_missing_file_of_authorities_is_worth_a_retry(smpp: Send, attempt: Attempt, tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match=r"ca_file = .*: No such file"):
+        smpp(tls=True, ca_file=tmp_path / "none.pem")
+    assert attempt.reports.effects == []
+
+
 def test_an_idle_connection_answers_the_server_and_asks_for_signs_of_life(smpp: Send, server: SmppServer) -> None:
     smpp(enquire_link_seconds=0.2)
     server.wait_for("enquire_link", 2)

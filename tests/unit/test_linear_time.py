@@ -21,7 +21,7 @@ from dtqs.api.http import names, strict
 from dtqs.api.stream import position
 from dtqs.api.submit import envelope
 from dtqs.files import uri
-from dtqs.processors.email import addresses, headers, message
+from dtqs.processors.email import addresses, headers, media_type, message
 from dtqs.processors.email import payload as email
 from dtqs.processors.sms import message as sms_message
 from dtqs.processors.sms import numbers, receipts, segments, template
@@ -140,6 +140,12 @@ def receipt(text: str) -> object:
     return receipts.receipt_in(DeliverSm(text=text.encode("latin-1", "replace")))
 
 
+def found_receipts(message_id: str) -> object:
+    kept = receipts.Receipts()
+    kept.add(sms_message.Receipt(message_id, "DELIVRD", None))
+    return kept.of([message_id, f"{message_id}1"])
+
+
 def opened(token: str) -> None:
     with suppress(signing.TokenForged):
         signing.Signer(b"k", sessions._SESSION, 1).open(token)
@@ -155,8 +161,9 @@ BY_HAND: dict[str, tuple[Callable[[str], object], str, list[str]]] = {
     "text field": (lambda text: headers.text_field("Subject", text[:4000]), "", ["a ", "é", "=?", " "]),
     "header names": (lambda text: message.header_names(text.encode()), "", ["a", "a\r\n", ":"]),
     "unsubscribe URI": (email._uri, "https://", ["a", " "]),
+    "media type": (media_type.parse, "text/plain", ["; name=x", ';name="', " ", ";", "a"]),
     "receipt": (receipt, "", ["id:a ", "id:a", "a", "stat:"]),
-    "message id": (lambda text: receipts.is_number(text, text + "1"), "", ["1", "f", "0"]),
+    "message id": (found_receipts, "", ["1", "f", "0"]),
     "provider's words": (sms_message.redacted, "", ["1", " ", "\x01"]),
     "Retry-After": (lambda text: retry_after(text, 0.0), "", ["1", "a <", ", ", ":"]),
     "callback URL": (sms.callback_url, "https://", ["a", "@", "[", "ａ"]),
@@ -257,5 +264,5 @@ def test_a_receipt_has_an_id_and_then_a_state(text: str, is_receipt: bool) -> No
 
 
 def test_ids_of_thousands_of_digits_are_compared_as_text() -> None:
-    assert receipts.is_exact("1" * 9000, "1" * 9000)
-    assert not receipts.is_number("a" * 9000, "1" * 9000)
+    assert found_receipts("1" * 9000)
+    assert receipts.other_forms("1" * 9000) == receipts.other_forms("a" * 9000) == []

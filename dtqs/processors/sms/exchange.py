@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dtqs.bare_httpx import httpx
-from dtqs.errors import PermanentError
 from dtqs.processors.sms.message import SmsNotTaken, SmsRefused, SmsUnsure, redacted
 from dtqs.retry_after import retry_after
 
@@ -61,7 +60,7 @@ class Exchange:
     ) -> Reply:
         """Send a request once; call `begins` after connecting, before the first byte leaves.
 
-        Errors show none of the secrets. Raises SmsNotTaken, SmsUnsure, PermanentError.
+        Errors show none of the secrets. Raises SmsNotTaken, SmsUnsure, SmsRefused.
         """
         has_left = False
 
@@ -96,7 +95,7 @@ class Exchange:
         return reply
 
     def look(self, url: str) -> str:
-        """Connect, with TLS for https:, send nothing, and return the address. Raises SmsNotTaken, PermanentError."""
+        """Connect, with TLS for https:, send nothing, and return the address. Raises SmsNotTaken."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         context = self._context() if parts.scheme == "https" else None
@@ -127,7 +126,8 @@ class Exchange:
                 else httpx.create_ssl_context(trust_env=False)
             )
         except OSError as error:
-            raise PermanentError(f"ca_file = {self._ca_file}: {error}") from error
+            # a mount may be missing for a while, as with the mail server
+            raise SmsNotTaken(self._provider, f"ca_file = {self._ca_file}: {error.strerror or error}") from error
 
 
 def _read(response: httpx.Response, until: float) -> Reply:

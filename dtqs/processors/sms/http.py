@@ -28,7 +28,7 @@ class Http:
         body = b""
         if settings.method != "GET":
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
-            sent_headers = {"Content-Type": settings.content_type} | sent_headers
+            sent_headers["Content-Type"] = settings.content_type
         return self._judge(
             self._exchange.ask(
                 settings.method,

@@ -63,7 +63,7 @@ class Provider(Protocol):
     def look(self) -> str | None:
         """Connect as for a message, send nothing, and return the address; None without a server.
 
-        Raises SmsNotTaken, PermanentError.
+        Raises SmsNotTaken.
         """
         ...
 

@@ -5,13 +5,15 @@ import logging
 from collections.abc import Sequence
 from typing import ClassVar, NoReturn
 
+from dtqs.backoff import pause_seconds
 from dtqs.errors import EffectUnknown, PermanentError, Problem, TransientError
+from dtqs.processors import checks
 from dtqs.processors.base import Context, Json, Processor
-from dtqs.processors.sms.message import AcceptedText, Provider, Receipt, SmsUnsure, TextMessage, plain
+from dtqs.processors.sms.message import AcceptedText, Provider, Receipt, SmsNotTaken, SmsUnsure, TextMessage, plain
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.segments import TextSegments, beyond_gsm, segment
-from dtqs.processors.sms.settings import ATTEMPT_SECONDS, SmsSettings
+from dtqs.processors.sms.settings import ATTEMPT_SECONDS, MAX_RETRIES, SmsSettings
 from dtqs.processors.sms.sink import SmsSink
 from dtqs.processors.sms.smpp import Smpp
 from dtqs.processors.sms.template import fill, in_url, names
@@ -27,6 +29,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     name = "sms"
     payload_model = SmsPayload
     settings_model = SmsSettings
+    max_retries = MAX_RETRIES
     timeout_seconds = ATTEMPT_SECONDS
     examples: ClassVar[Sequence[Json]] = (
         {"to": "+4915112345678", "text": "Your parcel comes today between 2 and 3 p.m."},
@@ -35,6 +38,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
 
     def __init__(self, settings: SmsSettings) -> None:
         super().__init__(settings)
+        self.timeout_seconds = settings.attempt_seconds
         self._provider = _provider_of(settings)
 
     def problems(self, payload: SmsPayload) -> Sequence[Problem]:
@@ -48,12 +52,17 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     def run(self, payload: SmsPayload, context: Context) -> Json:
         if self._provider is None:
             raise PermanentError("no provider is configured: see [processor:sms] provider")
+        checks.refuse(self.problems(payload))
         message = self._message(payload, context.task_id)
         self._take_turns(message, context)
         try:
             sent = self._provider.send(message, lambda: context.effect_begins(self.settings.on_ambiguous))
         except SmsUnsure as unsure:
             self._settle_unsure(unsure, context)
+        except SmsNotTaken as fault:
+            # the provider may name a later time
+            fault.retry_after_seconds = max(fault.retry_after_seconds, self._pause_seconds(context))
+            raise
         # first of all: if anything interrupts the rest, the carrier already has the message
         context.effect_happened(self._result(message, sent))
         self._log_handover(message, sent)
@@ -64,7 +73,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     def look(self) -> str | None:
         """Connect to the provider as for a message, send nothing, and return the address; None without a server.
 
-        Raises SmsNotTaken, PermanentError.
+        Raises SmsNotTaken.
         """
         return self._provider.look() if self._provider else None
 
@@ -111,12 +120,15 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
         return None
 
     def _message(self, payload: SmsPayload, task_id: str) -> TextMessage:
-        callback = payload.status_callback or fill(self.settings.status_callback, {"id": task_id}, in_url)
+        settings = self.settings
+        callback = payload.status_callback or fill(settings.status_callback, {"id": task_id}, in_url)
+        # the service chooses the sender of a message that names none
+        own = "" if settings.provider == "twilio" and settings.messaging_service_sid else settings.sender
         return TextMessage(
             task_id,
             payload.to,
             payload.text,
-            payload.sender or self.settings.sender or None,
+            payload.sender or own or None,
             callback or None,
             segment(payload.text),
         )
@@ -132,6 +144,9 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             )
         context.take_all(turns)
 
+    def _pause_seconds(self, context: Context) -> float:
+        return pause_seconds(context.attempt, self.settings.retry_base_seconds, self.settings.retry_max_seconds)
+
     def _settle_unsure(self, unsure: SmsUnsure, context: Context) -> NoReturn:
         """Log the uncertainty, and raise the error that settles the task as configured."""
         context.log(
@@ -141,7 +156,9 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
             on_ambiguous=self.settings.on_ambiguous,
         )
         if self.settings.on_ambiguous == "retry":
-            raise TransientError(f"{unsure}; it may have been sent, and is sent again") from unsure
+            raise TransientError(
+                f"{unsure}; it may have been sent, and is sent again", retry_after_seconds=self._pause_seconds(context)
+            ) from unsure
         raise EffectUnknown(str(unsure), self.name) from unsure
 
     def _log_handover(self, message: TextMessage, sent: AcceptedText) -> None:

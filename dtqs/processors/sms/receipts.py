@@ -1,7 +1,8 @@
 """DeliverSm receipts of SMPP: telling one from a message, and finding the message that it is about; pure."""
 
+import itertools
 import re
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from dtqs.processors.sms.message import Receipt, plain
@@ -23,6 +24,7 @@ _UNDER_WAY = frozenset({"ENROUTE", "ACCEPTD"})
 _KEPT, _MOST_CHARACTERS = 1000, 1000
 _ID_CHARACTERS = 100
 """Longer ids are compared as text only: SMPP allows 64 octets, and Python refuses to parse thousands of digits."""
+_DECIMAL, _HEXADECIMAL = re.compile("[0-9]+"), re.compile("[0-9a-f]+")
 _BEGIN, _STATE = re.compile(r"\bid:\S"), re.compile(r"\bstat:\w")
 
 
@@ -51,49 +53,51 @@ def _word(name: str, text: str) -> str:
 
 
 class Receipts:
-    """The most recent receipts, for tasks that wait for them."""
+    """The receipts of the most recent messages, for tasks that wait for them. The link's own thread adds to them."""
 
     def __init__(self) -> None:
-        self._came: deque[Receipt] = deque(maxlen=_KEPT)
+        # by bare id: the last final receipt and its number in order; None while a message is under way
+        self._found: OrderedDict[str, tuple[int, Receipt] | None] = OrderedDict()
+        self._numbers = itertools.count()
 
     def add(self, receipt: Receipt) -> None:
-        self._came.append(receipt)
+        if not receipt.message_id:
+            return
+        bare = _bare(receipt.message_id)
+        if receipt.state not in _UNDER_WAY:
+            self._found[bare] = (next(self._numbers), receipt)
+        else:
+            self._found.setdefault(bare, None)
+        self._found.move_to_end(bare)
+        if len(self._found) > _KEPT:
+            self._found.popitem(last=False)
 
     def of(self, message_ids: Sequence[str]) -> tuple[Receipt, ...]:
-        """Return the latest final receipt of each message that has one, in the order of the ids."""
-        # a copy: the link's own thread may add receipts, which breaks an iteration over the deque
-        found, came = [], list(self._came)
-        for message_id in message_ids:
-            about = [receipt for receipt in came if is_exact(receipt.message_id, message_id)] or [
-                receipt
-                for receipt in came
-                if is_number(receipt.message_id, message_id)
-                and not any(is_exact(receipt.message_id, other) for other in message_ids)
-            ]
-            found += [receipt for receipt in about if receipt.state not in _UNDER_WAY][-1:]
+        """Return the latest final receipt of each message that has one, in the order of the ids.
+
+        Ids are equal also if their case or leading zeros differ, which some servers change. Without a receipt of the
+        id itself, one of its other form counts, unless this is the id of another of these messages.
+        """
+        wanted = [_bare(message_id) if message_id else None for message_id in message_ids]
+        own, found = set(wanted), []
+        for bare in wanted:
+            if bare is None:
+                continue
+            keys = [bare] if bare in self._found else [form for form in other_forms(bare) if form not in own]
+            about = [receipt for key in keys if (receipt := self._found.get(key)) is not None]
+            found += [max(about)[1]] if about else []
         return tuple(found)
 
 
-def is_exact(one: str, other: str) -> bool:
-    """Tell whether two ids are equal but for case and leading zeros, which some servers add. An empty id has none."""
-    return bool(one and other) and _bare(one) == _bare(other)
-
-
-def is_number(one: str, other: str) -> bool:
-    """Tell whether one id is the other's number in hexadecimal: some servers mix both forms."""
-    if not (one and other):
-        return False
-    one, other = _bare(one), _bare(other)
-    return _is_hex_of(one, other) or _is_hex_of(other, one)
+def other_forms(bare: str) -> list[str]:
+    """Return an id's number in hexadecimal and in decimal, as far as the id is one: some servers mix both forms."""
+    forms = []
+    if len(bare) <= _ID_CHARACTERS and _DECIMAL.fullmatch(bare):
+        forms.append(f"{int(bare):x}")
+    if len(bare) <= _ID_CHARACTERS and _HEXADECIMAL.fullmatch(bare):
+        forms.append(str(int(bare, 16)))
+    return forms
 
 
 def _bare(message_id: str) -> str:
     return message_id.lower().lstrip("0")
-
-
-def _is_hex_of(hexadecimal: str, decimal: str) -> bool:
-    if max(len(hexadecimal), len(decimal)) > _ID_CHARACTERS:
-        return False
-    return bool(re.fullmatch("[0-9a-f]+", hexadecimal) and re.fullmatch("[0-9]+", decimal)) and int(
-        hexadecimal, 16
-    ) == int(decimal)

@@ -12,13 +12,18 @@ from pydantic_core import PydanticCustomError
 
 from dtqs.config.section import Host, SeveralLines, ShownAsHost, ShownAsUrl, ShownMasked
 from dtqs.processors.base import ProcessorSettings
+from dtqs.processors.settings import retries_field
 from dtqs.processors.sms import template
 from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
 from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
 from dtqs.url_host import check_host_and_port
 
-ATTEMPT_SECONDS = 120.0
-"""The default timeout of an attempt."""
+ATTEMPT_SECONDS, MAX_RETRIES = 120.0, 15
+"""The default timeout of an attempt, at least. The default retries, with their pauses, take about an hour."""
+AGAIN_SECONDS = 1.0
+"""The pause before a throttled segment is submitted again."""
+_OWN_SECONDS = 10.0
+"""Time of an attempt for everything but waits."""
 _NEEDED = {
     "twilio": ("account_sid", "auth_token"),
     "smpp": ("host", "system_id", "password"),
@@ -26,6 +31,7 @@ _NEEDED = {
     "sink": (),
     None: (),
 }
+_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host"})
 
 
 def _optional(check: Callable[[str], str]) -> AfterValidator:
@@ -54,9 +60,11 @@ def _callback(url: str) -> str:
 
 def _headers(text: str) -> str:
     try:
-        template.headers(text)
+        names = template.headers(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
+    if found := next((name for name in names if name.lower() in _OURS), None):
+        raise ValueError(f"{found} is not allowed here: DTQS writes it; content_type sets the type of the body")
     return text
 
 
@@ -68,6 +76,13 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _printable(secret: SecretStr | None) -> SecretStr | None:
+    text = secret.get_secret_value() if secret else ""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be printable ASCII: the provider's protocol knows no other characters")
+    return secret
+
+
 Text = Annotated[str, _optional(template.check), ShownMasked, SeveralLines()]
 Url = Annotated[str, _optional(_web_url), ShownAsHost]
 
@@ -75,6 +90,16 @@ Url = Annotated[str, _optional(_web_url), ShownAsHost]
 class SmsSettings(ProcessorSettings):
     """Provider, senders, recipients and rates; then the keys of each provider."""
 
+    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in about an hour if the provider takes no messages")
+    retry_base_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="seconds before the first retry after a fault of the provider; doubled for each further one",
+    )
+    retry_max_seconds: float = Field(
+        300.0, ge=0, le=86400, description="most seconds before such a retry, beside up to a quarter more"
+    )
     provider: Literal["twilio", "smpp", "http", "sink"] | None = Field(
         None, description="service that sends the messages; sink: write them to a file; empty: tasks fail"
     )
@@ -119,7 +144,9 @@ class SmsSettings(ProcessorSettings):
         None, min_length=1, description="twilio: the token; auth_token_file names a file that holds it"
     )
     messaging_service_sid: str = Field(
-        "", pattern=r"^[A-Za-z0-9]*$", description="twilio: the service that chooses the sender if none is given"
+        "",
+        pattern=r"^[A-Za-z0-9]*$",
+        description="twilio: the service that chooses the sender if a payload gives none; sender is not used then",
     )
     base_url: Annotated[str, AfterValidator(_web_url), ShownAsUrl] = Field(
         "https://api.twilio.com", min_length=1, description="twilio: URL of its API"
@@ -131,7 +158,7 @@ class SmsSettings(ProcessorSettings):
     system_id: str = Field(
         "", max_length=15, pattern=r"^[!-~]*$", description="smpp: the account, 15 characters at most"
     )
-    password: SecretStr | None = Field(
+    password: Annotated[SecretStr | None, AfterValidator(_printable)] = Field(
         None,
         max_length=8,
         description="smpp: its password, 8 characters at most; password_file names a file that holds it",
@@ -166,7 +193,7 @@ class SmsSettings(ProcessorSettings):
         '{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}',
         description="http: the body; not used with GET; continuation lines are indented",
     )
-    token: SecretStr | None = Field(
+    token: Annotated[SecretStr | None, AfterValidator(_printable)] = Field(
         None, min_length=1, description="http: value of ${token}; token_file names a file that holds it"
     )
     success_codes: tuple[Annotated[int, Field(ge=200, le=299)], ...] = Field(
@@ -187,7 +214,19 @@ class SmsSettings(ProcessorSettings):
 
     @property
     def attempt_seconds(self) -> float:
-        return self.timeout_seconds or ATTEMPT_SECONDS
+        """The time limit of an attempt. The default is enough for all waits that the settings allow."""
+        return self.timeout_seconds or max(ATTEMPT_SECONDS, self.longest_seconds + _OWN_SECONDS)
+
+    @property
+    def longest_seconds(self) -> float:
+        """The longest time for which an attempt may wait for the provider."""
+        connect, request = self.connect_timeout_seconds, self.request_timeout_seconds
+        if self.provider != "smpp":
+            return connect + request
+        # enquire_link on a kept connection; a new one, which binds; the first segment
+        first = request + (2 * connect if self.tls else connect) + request + request
+        # a further segment that is throttled is submitted again until its time ends, and then gets its last reply
+        return first + (self.max_segments - 1) * (2 * request + AGAIN_SECONDS) + self.wait_receipt_seconds
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -208,13 +247,12 @@ class SmsSettings(ProcessorSettings):
             raise PydanticCustomError(
                 "encoding", "content_type or body names the encoding {other}; allowed: utf-8", {"other": other}
             )
-        total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
-        if total >= self.attempt_seconds:
-            seconds = {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"}
+        if self.longest_seconds >= self.attempt_seconds:
             raise PydanticCustomError(
                 "times",
-                "connecting, waiting for replies and for receipts may take {total} s, but an attempt only {limit} s",
-                seconds,
+                "connecting, waiting for replies and for receipts may take {total} s, but an attempt only {limit} s "
+                "(timeout_seconds); with smpp each of max_segments counts",
+                {"total": f"{self.longest_seconds:g}", "limit": f"{self.attempt_seconds:g}"},
             )
         return self
 

@@ -11,14 +11,13 @@ from typing import Any
 from smpplib import consts
 
 from dtqs.deadline import Deadline
-from dtqs.errors import PermanentError
 from dtqs.processors.sms.link import Link, LinkLost, RequestUnsent
 from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, plain
 from dtqs.processors.sms.numbers import is_alphanumeric
 from dtqs.processors.sms.pdu import DeliverSm
 from dtqs.processors.sms.receipts import Receipts, receipt_in
 from dtqs.processors.sms.segments import TextSegments, encode
-from dtqs.processors.sms.settings import SmsSettings
+from dtqs.processors.sms.settings import AGAIN_SECONDS, SmsSettings
 
 NOT_TAKEN = frozenset(
     {
@@ -33,7 +32,6 @@ NOT_TAKEN = frozenset(
 _CREDENTIALS = frozenset({consts.SMPP_ESME_RINVPASWD, consts.SMPP_ESME_RINVSYSID, consts.SMPP_ESME_RINVSYSTYP})
 _TRUSTED_SECONDS = 5.0
 """A connection quiet for longer is checked before a message uses it: on a dead one, the message's fate is unknown."""
-_AGAIN_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -112,7 +110,7 @@ class Smpp:
         try:
             context = ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None
         except OSError as error:
-            raise PermanentError(f"ca_file = {settings.ca_file}: {error}") from error
+            raise SmsNotTaken("smpp", f"ca_file = {settings.ca_file}: {error.strerror or error}") from error
         try:
             connection = socket.create_connection((settings.host, settings.port), settings.connect_timeout_seconds)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,7 +144,7 @@ class Smpp:
                 raise SmsNotTaken("smpp", why)
             if deadline.passed:
                 raise SmsUnsure(f"smpp accepts no further segments: {why}; before that {before}")
-            self._serve(link, lambda: False, _AGAIN_SECONDS)
+            self._serve(link, lambda: False, AGAIN_SECONDS)
 
     def _close_if_useless(self, status: int) -> None:
         """Close the connection if the next attempt should bind anew.

@@ -17,13 +17,14 @@ from dtqs.processors.sms.message import Receipt, redacted
 from dtqs.processors.sms.numbers import hide_numbers
 from dtqs.processors.sms.payload import SmsPayload
 from dtqs.processors.sms.pdu import DeliverSm
-from dtqs.processors.sms.receipts import Receipts, is_exact, is_number, receipt_in
+from dtqs.processors.sms.receipts import Receipts, receipt_in
 from dtqs.processors.sms.settings import SmsSettings
 from dtqs.processors.sms.smpp import Smpp
 from tests.support.fix_processors import Attempt
 
 TO = "+4915112345678"
 SINK = "provider = sink"
+SMPP = "provider = smpp\nhost = smsc\nsystem_id = a\npassword = b"
 TWILIO = "provider = twilio\naccount_sid = AC1\nauth_token = t"
 
 
@@ -139,15 +140,54 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
         ("sender = not a sender", "not a sender id"),
         ("password = longer than eight", "password"),
         ("timeout_seconds = 20", "an attempt only 20 s"),
+        # enquire_link, a connection, bind and one segment
+        (f"{SMPP}\nmax_segments = 1\ntimeout_seconds = 50", "may take 50 s, but an attempt only 50 s"),
+        (f"{SMPP}\nmax_segments = 3\ntimeout_seconds = 100", "may take 112 s, but an attempt only 100 s"),
+        (f"{SMPP}\nmax_segments = 1\ntls = on\ntimeout_seconds = 55", "may take 55 s"),
+        ("password = pässword", "printable ASCII"),
+        ("password_file = {nul}", "printable ASCII"),
+        ("provider = http\nurl = http://g/\ntoken = schlüssel", "printable ASCII"),
+        ('headers = {"content-type": "text/plain"}', "content_type sets the type of the body"),
+        ('headers = {"X-A": "1", "Content-Length": "3"}', "Content-Length is not allowed here"),
+        ('headers = {"Transfer-Encoding": "chunked"}', "Transfer-Encoding is not allowed here"),
+        ('headers = {"Host": "elsewhere"}', "Host is not allowed here"),
     ],
 )
 def test_wrong_settings_are_reported_before_anything_starts(
-    config: Callable[[str], Config], keys: str, why: str
+    config: Callable[[str], Config], tmp_path: Path, keys: str, why: str
 ) -> None:
+    (tmp_path / "nul").write_bytes(b"a\0b")
+    keys = keys.replace("{nul}", str(tmp_path / "nul"))
     with pytest.raises(ConfigError) as caught:
         Catalog.load(config(keys))
     assert why in str(caught.value)
-    assert "longer than eight" not in str(caught.value)
+    assert not [secret for secret in ("longer than eight", "pässword", "schlüssel") if secret in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "seconds"),
+    [("", 120), (SMPP, 339), (f"{SMPP}\nmax_segments = 1", 120), (f"{SMPP}\ntimeout_seconds = 330", 330)],
+)
+def test_an_attempt_has_the_time_for_all_its_waits(config: Callable[[str], Config], keys: str, seconds: float) -> None:
+    assert Catalog.load(config(keys)).get("sms").timeout_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("keys", "payload", "why"),
+    [
+        ({"allowed_prefixes": ("+43",)}, {}, "allowed prefixes: \\+43"),
+        ({"max_segments": 1}, {"text": "x" * 200}, "at most 1 are allowed"),
+        ({"senders": ("DTQS",)}, {"sender": "Bank"}, "payload.sender: not an allowed sender"),
+    ],
+)
+def test_settings_that_became_narrower_hold_for_messages_that_wait(
+    attempt: Attempt, tmp_path: Path, keys: dict[str, Any], payload: dict[str, str], why: str
+) -> None:
+    processor = SmsProcessor(SmsSettings(provider="sink", sink_file=tmp_path / "sms", **keys))
+    with pytest.raises(PermanentError, match=why):
+        processor.run(SmsPayload.model_validate({"to": TO, "text": "hello", **payload}), attempt.context())
+    assert not (tmp_path / "sms").exists()
+    assert attempt.reports.effects == []
 
 
 @pytest.mark.parametrize(
@@ -294,8 +334,37 @@ def test_a_receipt_of_any_size_is_kept_short() -> None:
 def test_ids_of_one_message_are_equal_or_one_number_in_two_forms(
     one: str, other: str, exact: bool, number: bool
 ) -> None:
-    assert is_exact(one, other) == is_exact(other, one) == exact
-    assert is_number(one, other) == is_number(other, one) == number
+    for came, wanted in ((one, other), (other, one)):
+        receipts = Receipts()
+        receipts.add(Receipt(came, "DELIVRD", None))
+        assert bool(receipts.of([wanted])) == (exact or number)
+        # beside a message under way with the wanted id, only the id itself counts
+        receipts.add(Receipt(wanted, "ENROUTE", None))
+        assert bool(receipts.of([wanted])) == exact
+
+
+def test_a_look_up_reads_none_of_the_other_receipts() -> None:
+    """It takes place for each PDU of the server, and at most 1000 messages have a receipt."""
+    reads = 0
+
+    class Counted(str):
+        """An id that counts how often it is read."""
+
+        def lower(self) -> str:
+            nonlocal reads
+            reads += 1
+            return super().lower()
+
+    receipts, ids = Receipts(), [str(number) for number in range(1_000_000, 1_000_010)]
+    for number in range(2000):
+        receipts.add(Receipt(Counted(2_000_000 + number), "DELIVRD", None))
+    for message_id in ids[:9]:
+        receipts.add(Receipt(message_id, "DELIVRD", None))
+    reads = 0
+    assert [receipt.message_id for receipt in receipts.of(list(map(Counted, ids)))] == ids[:9]
+    assert reads == len(ids)
+    assert receipts.of(["2000000"]) == (), "the oldest is forgotten"
+    assert receipts.of(["2001999"])
 
 
 @pytest.mark.parametrize(
