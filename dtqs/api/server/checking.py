@@ -1,13 +1,12 @@
 """Checks the files on disk beside a running master, in a fresh process. The master never waits for it."""
 
 import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from typing import IO
 
 _LIMIT_SECONDS = 60.0
 _OUTPUT_BYTES = 64 << 10
@@ -18,13 +17,18 @@ class ConfigCheck:
     """One run of `dtqs config check`. Its exit status is lost: the master reaps all children, also unknown ones."""
 
     def __init__(self) -> None:
+        """Start it. Raises OSError."""
         self.warnings: list[str] = []
         """Known after `problem`."""
-        # `problem` closes both
-        self._output, self._faults = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._until = time.monotonic() + _LIMIT_SECONDS
         command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--json"]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults)
+        with contextlib.ExitStack() as opened:
+            # in memory, since the disk may be full; `problem` or `abandon` closes both
+            self._output, self._faults = opened.enter_context(_memory()), opened.enter_context(_memory())
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults
+            )
+            opened.pop_all()
 
     @property
     def is_over(self) -> bool:
@@ -37,6 +41,12 @@ class ConfigCheck:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    def abandon(self) -> None:
+        """End it; its result no longer counts."""
+        self.end()
+        self._output.close()
+        self._faults.close()
 
     def problem(self) -> str | None:
         """Return the problem on disk, or None. Call it once, after the check has ended."""
@@ -51,6 +61,10 @@ class ConfigCheck:
         return faults[-_PROBLEM_CHARACTERS:] or f"the check did not end within {_LIMIT_SECONDS:g} s, or was killed"
 
 
-def _end_of(file: IO[bytes]) -> str:
+def _memory() -> io.FileIO:
+    return io.FileIO(os.memfd_create("dtqs check", os.MFD_CLOEXEC), "r+b")
+
+
+def _end_of(file: io.FileIO) -> str:
     file.seek(max(0, os.fstat(file.fileno()).st_size - _OUTPUT_BYTES))
-    return file.read(_OUTPUT_BYTES).decode(errors="replace").strip()
+    return (file.read(_OUTPUT_BYTES) or b"").decode(errors="replace").strip()

@@ -132,7 +132,17 @@ class Master(Arbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Start a check of the configuration and processors on disk, in place of a running one."""
         self._end_check()
-        self._check = ConfigCheck()
+        try:
+            self._check = ConfigCheck()
+        except OSError as error:  # the system has no process, memory or descriptor left
+            self._obey(f"the check of configuration and code cannot start: {error}")
+
+    def handle_usr2(self) -> None:
+        """Start a second master beside this one, as gunicorn does."""
+        try:
+            super().handle_usr2()
+        except OSError as error:
+            self.log.error("a second master cannot start: %s; the running one stays", error)
 
     def handle_usr1(self) -> None:
         """Open the log file again, or make it, after a rotation. The processes follow within a second."""
@@ -155,7 +165,7 @@ class Master(Arbiter):  # type: ignore[misc]
             except HaltServer as fault:
                 if not self.app.served.at:
                     raise  # no process has ever served: the start has failed
-                self._put_off(fault)
+                self._put_off(fault.reason)
         if len(self.WORKERS) < before:
             self._clear_files()
 
@@ -186,16 +196,27 @@ class Master(Arbiter):  # type: ignore[misc]
     def _renew_or_manage(self) -> None:
         """After a reload keep the old processes until a new one is ready: gunicorn would end them at once."""
         if self._old and self.app.handover and self.app.served.at <= self.app.handover.served_at:
-            for _ in range(self.num_workers - len(self.WORKERS.keys() - self._old)):
-                self.spawn_worker()
+            self._spawn(self.num_workers - len(self.WORKERS.keys() - self._old))
         else:
             self._old = frozenset()
             super().manage_workers()
 
     def spawn_workers(self) -> None:
         """Start the missing processes. gunicorn would sleep between them, and here that opens gevent's loop."""
-        for _ in range(self.num_workers - len(self.WORKERS)):
-            self.spawn_worker()
+        self._spawn(self.num_workers - len(self.WORKERS))
+
+    def _spawn(self, count: int) -> None:
+        """Start processes until one must be put off. Raises OSError if none has ever served: the start has failed."""
+        os.umask(mask := os.umask(0o077))
+        for _ in range(count):
+            try:
+                self.spawn_worker()
+            except OSError as error:
+                os.umask(mask)  # gunicorn changes it around the file that fails
+                if not self.app.served.at:
+                    raise
+                self._put_off(str(error))
+                return
 
     def _obey(self, problem: str | None) -> None:
         """Reload if the check found no problem; otherwise log the problem and keep serving."""
@@ -239,7 +260,7 @@ class Master(Arbiter):  # type: ignore[misc]
             config = load(find())
             api_secret(config)
             return self._problem_of_place(config.api)
-        except ConfigError as error:
+        except (ConfigError, OSError) as error:
             return str(error)
 
     def _problem_of_place(self, new: ApiSection) -> str | None:
@@ -264,9 +285,9 @@ class Master(Arbiter):  # type: ignore[misc]
     def _end_check(self) -> None:
         check, self._check = self._check, None
         if check is not None:
-            check.end()
+            check.abandon()
 
-    def _put_off(self, fault: HaltServer) -> None:
+    def _put_off(self, reason: str) -> None:
         """Delay the start of the next process, longer each time until one becomes ready."""
         self._faults = 1 if self.app.served.at > self._fault_at else self._faults + 1
         self._fault_at = time.monotonic()
@@ -275,5 +296,5 @@ class Master(Arbiter):  # type: ignore[misc]
         )
         self._spawn_at = self._fault_at + seconds
         self.log.error(
-            "a process could not start (%s); the others keep serving, the next try is in %.1f s", fault.reason, seconds
+            "a process could not start (%s); the others keep serving, the next try is in %.1f s", reason, seconds
         )

@@ -1,7 +1,11 @@
 """The methods of gunicorn that dtqs/api/server/master.py overrides. A changed one fails here first."""
 
+import contextlib
+import errno
 import inspect
 import logging
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +30,7 @@ from tests.support.helpers import eventually
     [
         (Arbiter.handle_hup, ["self"]),
         (Arbiter.handle_usr1, ["self"]),
+        (Arbiter.handle_usr2, ["self"]),
         (Arbiter.reap_workers, ["self"]),
         (Arbiter.manage_workers, ["self"]),
         (Arbiter.spawn_workers, ["self"]),
@@ -57,7 +62,7 @@ class Failing(Master):
         self._service = ServiceReports(Notifier(None))
         self._check, self._faults, self._fault_at, self._spawn_at = None, 0, 0.0, 0.0
         self._is_approved, self._old = False, frozenset[int]()
-        self.managed, self.boots = 0, 1
+        self.managed, self.boots, self.forks_fail = 0, 1, False
         self._num_workers = 2
         self.WORKERS: dict[int, Any] = {}
 
@@ -68,6 +73,9 @@ class Failing(Master):
         self.WORKERS |= dict.fromkeys(pids)
 
     def spawn_worker(self) -> None:
+        if self.forks_fail:
+            os.umask(0)  # as gunicorn leaves it
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         self.WORKERS[100 + len(self.WORKERS)] = None
 
 
@@ -144,6 +152,70 @@ def test_a_reload_keeps_the_old_processes_until_a_new_one_is_ready(failing: Call
     served.ready()
     master.manage_workers()
     assert master.managed == 1, "gunicorn ends the old ones"
+
+
+def test_a_fork_that_fails_is_tried_again_after_a_pause(failing: Callable[[Served], Failing]) -> None:
+    served = Served()
+    served.ready()
+    master = failing(served)
+    master.forks_fail = True
+    mask = os.umask(0o027)
+    try:
+        master.spawn_workers()
+        assert os.umask(0o027) == 0o027, "later files of the master are not open to all"
+    finally:
+        os.umask(mask)
+    assert not master.WORKERS
+    assert master._faults == 1, "the second process is not tried at once"
+    master.manage_workers()
+    assert master.managed == 0, "the pause goes on"
+    master.forks_fail = False
+    master.spawn_workers()
+    assert len(master.WORKERS) == 2
+
+
+def test_a_fork_that_fails_at_the_start_ends_it(failing: Callable[[Served], Failing]) -> None:
+    master = failing(Served())
+    master.forks_fail = True
+    mask = os.umask(0o027)
+    try:
+        with pytest.raises(BlockingIOError):
+            master.spawn_workers()
+    finally:
+        os.umask(mask)
+
+
+def test_a_reload_without_a_process_or_a_descriptor_left_is_refused(
+    failing: Callable[[Served], Failing], caplog: pytest.LogCaptureFixture
+) -> None:
+    master = failing(Served())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        while len(descriptors) < 64:
+            with contextlib.suppress(OSError):
+                descriptors.append(os.open(os.devnull, os.O_RDONLY))
+                continue
+            break
+        master.handle_hup()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in descriptors:
+            os.close(each)
+    assert "not reloaded, the running configuration stays: the check" in caplog.text
+    assert "Too many open files" in caplog.text
+
+
+def test_a_second_master_that_cannot_start_leaves_the_first(
+    failing: Callable[[Served], Failing], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fork_fails(_: Arbiter) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(Arbiter, "reexec", fork_fails)
+    failing(Served()).handle_usr2()
+    assert "a second master cannot start" in caplog.text
 
 
 def test_a_stop_asks_for_more_time_at_each_look_for_ended_processes(
