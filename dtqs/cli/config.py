@@ -8,6 +8,7 @@ from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.schema_check import schema_doubt
+from dtqs.cli.starting import check_api
 from dtqs.config import Config, Section, load, mixed_queues
 from dtqs.config.reference import default_ini, effective, facts, write_ini
 from dtqs.config.reference import reference as write_reference
@@ -27,8 +28,9 @@ def config() -> None:
 
 @config.command()
 @click.option("--schema", is_flag=True, help="Also ask the database whether this version may work on its schema.")
+@click.option("--api", is_flag=True, hidden=True, help="Also check what `dtqs api` checks at its start.")
 @json_option
-def check(schema: bool, as_json: bool) -> None:
+def check(schema: bool, api: bool, as_json: bool) -> None:
     """Check every key and print one line per mistake. The exit status is 78 if there is a mistake.
 
     \b
@@ -42,6 +44,8 @@ def check(schema: bool, as_json: bool) -> None:
     if schema:
         doubt = schema_doubt(current.postgresql)
         warnings += [doubt] if doubt else []
+        if api and not doubt:
+            check_api(current)
     if as_json:
         print_json({"ok": True, "path": current.path and str(current.path), "warnings": warnings})
         return

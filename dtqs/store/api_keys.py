@@ -108,12 +108,14 @@ class ApiKeys:
         """Refuse the session from now on. Raises StoreUnavailable."""
         self._database.run("end_session", {"session_id": session_id, "expires_at": expires_at})
 
-    def other_secret(self, fingerprint: str, host: str) -> str | None:
+    def other_secret(self, fingerprint: str, host: str, seen_seconds: float) -> str | None:
         """Record which secret signs on this host, unless another host runs the API with another one.
 
-        Returns the name of that host, or None. Raises StoreUnavailable.
+        A host runs the API if its processes were seen within `seen_seconds`. Returns the name of the host that recorded
+        the other secret, or None. Raises StoreUnavailable.
         """
-        if self._database.run_once("agree_on_secret", {"fingerprint": fingerprint, "host": host}):
+        values = {"fingerprint": fingerprint, "host": host, "seen_seconds": seen_seconds}
+        if self._database.run_once("agree_on_secret", values):
             return None
         ((value,),) = self._database.run_once("setting", {"name": "api_secret"})
         return str(value["host"])

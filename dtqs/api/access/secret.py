@@ -71,7 +71,8 @@ def another_secret(config: Config, host: str) -> ConfigError:
     return ConfigError([
         f"{file}: the API on {host} signs tickets and sessions with another secret;"
         " each host refuses those of the other;"
-        f" copy the file of {host} to this host, or set [api] secret_file on both"
+        f" copy the file of {host} to this host, or set [api] secret_file on both;"
+        " to change the secret, stop the API on all hosts first"
     ])  # fmt: skip
 
 

@@ -21,7 +21,7 @@ class ConfigCheck:
         self.warnings: list[str] = []
         """Known after `problem`."""
         self._until = time.monotonic() + _LIMIT_SECONDS
-        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--json"]
+        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--api", "--json"]
         with contextlib.ExitStack() as opened:
             # in memory, since the disk may be full; `problem` or `abandon` closes both
             self._output, self._faults = opened.enter_context(_memory()), opened.enter_context(_memory())
