@@ -25,6 +25,8 @@ class ServerFacts:
     clock: float
     settings: dict[str, str]
     schema_version: int | None
+    schema_compatible: int | None = None
+    """The version of the schema that a DTQS must know to work on it. `None`: any."""
     read_only: bool = False
 
 
@@ -77,18 +79,18 @@ def server_facts(database: Database) -> ServerFacts:
     """Return the facts that the doctor checks. Raises StoreUnavailable."""
     ((version, major_version, clock, seqscan, jit, fsync, commit, read_only),) = database.run_once("server_facts")
     settings = {"enable_seqscan": seqscan, "jit": jit, "fsync": fsync, "synchronous_commit": commit}
-    return ServerFacts(version, major_version, clock, settings, _schema_version(database), read_only)
+    return ServerFacts(version, major_version, clock, settings, *_schema_state(database), read_only)
 
 
-def _schema_version(database: Database) -> int | None:
+def _schema_state(database: Database) -> tuple[int | None, int | None]:
     try:
-        rows = database.run_once("setting", {"name": "schema_version"})
+        ((version, compatible, _),) = database.run_once("schema_state")
     except StoreUnavailable as error:
         # only the cause shows it: other callers wait for a missing schema as for a server that is away
         if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
-            return None
+            return None, None
         raise
-    return int(rows[0][0]) if rows else None
+    return version, compatible
 
 
 def given_up(database: Database, age_seconds: float) -> list[tuple[str, GivenUpSlots]]:

@@ -126,6 +126,9 @@ def test_the_migrate_of_the_way_back_accepts_a_newer_schema_that_fits(dtqs: Run,
     accepted = dtqs("migrate", "--accept-newer")
     assert accepted.returncode == 0
     assert accepted.stdout == "a newer DTQS made the schema, and it fits this one: nothing was changed\n"
+    report = {check["part"]: check for check in json.loads(dtqs("doctor", "--json").stdout)["checks"]}
+    assert report["schema"]["state"] == "ok"
+    assert report["workers"]["state"] != "skipped", "the checks that need the schema run"
     execute(dsn, newer, SCHEMA_VERSION + 1, "schema_compatible")
     refused = dtqs("migrate", "--accept-newer")
     assert refused.returncode != 0

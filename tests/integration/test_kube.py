@@ -7,11 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dtqs.files.guard import nonpublic_kind
 from tests.support.manifests import KUBE, OVERLAYS, Document, containers_of, faults, of_kind, pod_of, raw, render
 
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed here")
@@ -97,6 +99,23 @@ def _exceptions(documents: Sequence[Document]) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1", "168.63.129.16"),
+        *("0.0.0.0", "192.0.0.8", "198.18.0.1"),
+        *("::1", "fc00::1", "fe80::1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::", "2001::a00:1"),
+    ],
+)
+def test_an_address_that_no_source_may_have_is_closed_to_pods(address: str) -> None:
+    """A processor of your own may fetch without asking the guard."""
+    web = next(one for one in of_kind(raw("prod"), "NetworkPolicy") if one["metadata"]["name"] == "dtqs-web")
+    closed = [text for peer in web["spec"]["egress"][0]["to"] for text in peer["ipBlock"]["except"]]
+    place = ip_address(address)
+    assert nonpublic_kind(place)
+    assert any(place in ip_network(text) for text in closed if ip_network(text).version == place.version)
+
+
 Change = Callable[[Sequence[Document]], Any]
 CHANGES: dict[str, tuple[Change, str]] = {
     "short grace": (
@@ -129,6 +148,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "little memory": (
         lambda all_: main_container(worker(all_, "dtqs-api"))["resources"]["limits"].update(memory="768Mi"),
         "dtqs-api: its processes may need 939524096 bytes of memory",
+    ),
+    "little memory for a film": (
+        lambda all_: main_container(worker(all_))["resources"]["limits"].update(memory="8Gi"),
+        "dtqs-worker-media: tasks may take 9126805504 bytes of memory",
     ),
     "wrong port": (
         lambda all_: main_container(worker(all_, "dtqs-api"))["ports"][0].update(containerPort=80),

@@ -30,6 +30,8 @@ _ROOM_BYTES = 256 << 20
 """Room for logs and the node's own files."""
 _PROCESS_BYTES = 64 << 20
 """Memory of an API process without large bodies, answers and streams."""
+_WORKER_BYTES = 128 << 20
+"""Memory of a worker without its ffmpeg or decoder."""
 _WORKLOADS = ("Deployment", "Job", "StatefulSet")
 
 
@@ -176,6 +178,7 @@ def _configuration(documents: Sequence[Document], folder: Path) -> Iterator[str]
             yield f"{name}: the grace period is below {needed:g} s and 5 s of room"
         if container["args"] == ["supervisor"]:
             yield from _pool(name, config)
+            yield from _task_memory(name, config, container)
         if container["args"] == ["api"]:
             yield from _memory(name, config, container)
         if container["args"] == ["api"] and config.files.store == "s3":
@@ -191,6 +194,17 @@ def _memory(name: str, config: Config, container: Document) -> Iterator[str]:
     most = config.api.workers * (3 * room_bytes(config.api.max_body_bytes) + _PROCESS_BYTES)
     if most > _bytes(container["resources"]["limits"]["memory"]):
         yield f"{name}: its processes may need {most} bytes of memory"
+
+
+def _task_memory(name: str, config: Config, container: Document) -> Iterator[str]:
+    """A task that takes too much memory fails alone: the kernel would end all workers of the container."""
+    ((_, section),) = config.pools.items()
+    catalog = Catalog.load(config)
+    types = [one for one in ("image", "video") if one in section.task_types]
+    largest = max((catalog.get(one).settings.model_dump()["max_memory_bytes"] for one in types), default=0)
+    most = (section.workers or section.max) * (largest + _WORKER_BYTES) + _ROOM_BYTES
+    if types and most > _bytes(container["resources"]["limits"]["memory"]):
+        yield f"{name}: tasks may take {most} bytes of memory with the program, and the kernel ends it before"
 
 
 def _uploads(name: str, config: Config, pod: Document, container: Document) -> Iterator[str]:

@@ -71,6 +71,16 @@ def test_services_with_passwords_of_before_are_named(tmp_path: Path, dsn: str, u
     assert (status, [line for line in output.splitlines() if not line.startswith("==>")]) == (0, named)
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("systemd 249 (249.11-0ubuntu3.12)", 69), ("systemd 252 (252.39-1~deb12u1)", 0), ("systemd 257~rc3", 0)],
+)
+def test_a_systemd_that_does_not_know_the_units_specifiers_is_refused(line: str, status: int) -> None:
+    ended, output = bash('systemctl() { printf "%s\n+PAM +AUDIT\n" "$LINE"; }; LINE=$1; check_systemd', line)
+    assert ended == status, output
+    assert ("250 or later" in output) == (status != 0)
+
+
 def test_another_python_under_the_same_path_makes_another_release(tmp_path: Path) -> None:
     python = tmp_path / "python3"
     names = []

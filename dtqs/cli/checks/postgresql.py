@@ -21,7 +21,7 @@ from dtqs.store.checkup import (
     server_facts,
     unkept_queues,
 )
-from dtqs.store.driver.schema import SCHEMA_VERSION
+from dtqs.store.driver.schema import SCHEMA_VERSION, refusal
 from dtqs.store.sessions import look_at_sessions, standbys
 
 CLOCK_WARNING_SECONDS, CLOCK_FAILED_SECONDS = 2.0, 60.0
@@ -74,7 +74,7 @@ def _database(config: Config, task_types: Sequence[str]) -> Iterator[Check]:
             yield standby(*standbys(store.database.run_once))
         # the server read its clock at some moment between the two readings of ours
         yield _clock(facts.clock - (before + time.time()) / 2)
-        if facts.schema_version == SCHEMA_VERSION:
+        if refusal(facts.schema_version, facts.schema_compatible) is None:
             workers = live_workers(store.database)
             yield _workers(workers, config.lease.lease_seconds, store.backlog.count_due(_LOOK_ROWS) > 0)
             yield _types(workers, task_types)
@@ -99,8 +99,11 @@ def _schema(facts: ServerFacts) -> Check:
     version = facts.schema_version
     if version is None:
         return Check("schema", FAILED, "the database has no schema", "run: dtqs migrate")
-    if version == SCHEMA_VERSION:
-        return Check("schema", OK, f"version {version}")
+    if refusal(version, facts.schema_compatible) is None:
+        newer = (
+            "" if version == SCHEMA_VERSION else f", made by a newer DTQS; this one knows {SCHEMA_VERSION}, and fits"
+        )
+        return Check("schema", OK, f"version {version}{newer}")
     advice = "run: dtqs migrate" if version < SCHEMA_VERSION else "install the newer DTQS on this machine too"
     return Check("schema", FAILED, f"version {version}; this DTQS needs {SCHEMA_VERSION}", advice)
 

@@ -1,6 +1,7 @@
 """Check the sandbox, RabbitMQ, the API and the object storage."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,8 @@ from dtqs.sandbox.processes import running
 from dtqs.shown_url import shown_url
 
 _API_SECONDS = 5.0
+_OLDEST = (3, 10)
+"""The first version of RabbitMQ that DTQS is made for."""
 _AWAY = "is it running, and is [rabbitmq] url right? see: dtqs config show. Tasks are accepted and wait until then"
 _LOOK_SECONDS = 10.0
 """Time limit of the look at the queues, once a host of RabbitMQ answers."""
@@ -60,14 +63,19 @@ def rabbitmq(config: Config) -> Iterator[Check]:
         yield Check("RabbitMQ", FAILED, str(error).removeprefix("RabbitMQ: "), _AWAY)
         yield from skipped(["queue"], "RabbitMQ")
         return
-    if refusal is None:
-        yield Check("RabbitMQ", OK, "reachable, and accepts messages")
-    else:
-        advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
-        yield Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
+    yield _broker(look.version, refusal)
     kind = "quorum" if is_quorum(config.rabbitmq, {"version": look.version}) else "classic"
     for name, state in look.queues.items():
         yield _queue(kind, name, state, look.down.get(name), others.get(name))
+
+
+def _broker(version: str, refusal: str | None) -> Check:
+    if refusal is not None:
+        advice = "give its user the permissions: rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
+        return Check("RabbitMQ", FAILED, f"reachable, but refuses messages: {refusal}", advice)
+    if (number := re.match(r"(\d+)\.(\d+)", version)) and (int(number[1]), int(number[2])) < _OLDEST:
+        return Check("RabbitMQ", FAILED, f"version {version}", "install RabbitMQ {}.{} or later".format(*_OLDEST))
+    return Check("RabbitMQ", OK, "reachable, and accepts messages")
 
 
 def _queue(kind: str, name: str, look: QueueLook | None, standstill: str | None, difference: str | None) -> Check:

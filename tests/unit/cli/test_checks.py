@@ -7,13 +7,14 @@ import pytest
 from dtqs import health
 from dtqs.bare_httpx import httpx
 from dtqs.cli.checks import machine, servers
-from dtqs.cli.checks.postgresql import _server, _workers
-from dtqs.cli.checks.servers import start_command
+from dtqs.cli.checks.postgresql import _schema, _server, _workers
+from dtqs.cli.checks.servers import _broker, start_command
 from dtqs.cli.checks.sessions import sessions, standby
 from dtqs.cli.endpoint import Endpoint
 from dtqs.config import Config, load
 from dtqs.pulse import Pulse, PulseMemory
 from dtqs.store.checkup import ServerFacts
+from dtqs.store.driver.schema import SCHEMA_VERSION
 from dtqs.store.sessions import SessionsLook, Setting
 
 
@@ -21,6 +22,32 @@ from dtqs.store.sessions import SessionsLook, Setting
 def test_a_server_that_is_too_old_is_a_failure(version: int, state: str) -> None:
     check = _server(ServerFacts(f"{version}.2", version, 0.0, {}, 1))
     assert (check.state, "14 or later" in check.advice) == (state, state == "failed")
+
+
+@pytest.mark.parametrize(
+    ("version", "compatible", "state", "words"),
+    [
+        (SCHEMA_VERSION, None, "ok", f"version {SCHEMA_VERSION}"),
+        (SCHEMA_VERSION + 1, SCHEMA_VERSION, "ok", "made by a newer DTQS"),
+        (SCHEMA_VERSION + 1, SCHEMA_VERSION + 1, "failed", f"needs {SCHEMA_VERSION}"),
+        (SCHEMA_VERSION - 1, None, "failed", f"needs {SCHEMA_VERSION}"),
+        (None, None, "failed", "no schema"),
+    ],
+)
+def test_a_newer_schema_that_fits_is_no_failure(
+    version: int | None, compatible: int | None, state: str, words: str
+) -> None:
+    check = _schema(ServerFacts("17.2", 17, 0.0, {}, version, compatible))
+    assert check.state == state
+    assert words in check.found
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("3.9.27", "failed"), ("3.10.0", "ok"), ("4.2.1", "ok"), ("", "ok"), ("4.0.0-rc.1", "ok")]
+)
+def test_a_broker_that_is_too_old_is_a_failure(version: str, state: str) -> None:
+    check = _broker(version, None)
+    assert (check.state, "3.10 or later" in check.advice) == (state, state == "failed")
 
 
 def test_missing_workers_are_a_failure_only_while_tasks_are_due() -> None:
