@@ -190,7 +190,7 @@ def test_a_reload_without_a_process_or_a_descriptor_left_is_refused(
 ) -> None:
     master = failing(Served())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    descriptors = []
+    descriptors: list[int] = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         while len(descriptors) < 64:
