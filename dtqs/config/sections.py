@@ -24,10 +24,7 @@ class PostgresqlSection(Section):
     pool_size: int = Field(8, ge=1, le=200, description="most connections of one API process")
     connect_timeout_seconds: float = Field(5.0, ge=0.5, le=120, description="seconds to wait for a connection")
     statement_timeout_seconds: float = Field(
-        10.0,
-        ge=1,
-        le=600,
-        description="timeout of a statement in seconds; after a change run `dtqs migrate`, which tells PostgreSQL",
+        10.0, ge=1, le=600, description="timeout of a statement in seconds; a change needs `dtqs migrate`"
     )
     prepared_statements: bool = Field(
         True, description="prepare statements; turn off for PgBouncer before 1.22 in transaction mode"

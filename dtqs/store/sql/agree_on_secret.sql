@@ -6,6 +6,7 @@ ON CONFLICT (name) DO UPDATE
 SET value = excluded.value, updated_at = now()
 WHERE settings.value ->> 'fingerprint' = excluded.value ->> 'fingerprint' OR NOT EXISTS (
     SELECT FROM counters
-    WHERE role = 'api' AND node_name <> excluded.value ->> 'host' AND updated_at > now() - make_interval(secs => %(seen_seconds)s)
+    WHERE role = 'api' AND node_name <> excluded.value ->> 'host'
+        AND updated_at > now() - make_interval(secs => %(seen_seconds)s)
 )
 RETURNING 1
