@@ -3,8 +3,10 @@
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Collection
+from typing import Any
 
 _WAIT_SECONDS = 2.0
 
@@ -12,6 +14,7 @@ _WAIT_SECONDS = 2.0
 def kill_descendants(spared: Collection[int] = ()) -> None:
     """Kill and reap all descendants of this process but the spared children, for two seconds at most."""
     give_up = time.monotonic() + _WAIT_SECONDS
+    killed = set[int]()
     while children := [pid for pid in _children(os.getpid()) if pid not in spared]:
         for descendant in [process for pid in children for process in (*_below(pid), pid)]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -19,9 +22,31 @@ def kill_descendants(spared: Collection[int] = ()) -> None:
         for pid in children:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+        killed.update(children)
         if time.monotonic() > give_up:
-            return
+            break
         time.sleep(0.005)
+    if killed:
+        _forget_servers(killed)
+
+
+def _forget_servers(killed: Collection[int]) -> None:
+    """Let multiprocessing start its servers again for the next attempt.
+
+    Its fork server would fail, since it expects to reap that process itself. Its resource tracker would warn.
+    """
+    server: Any = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    tracker: Any = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)
+    # other versions of Python may have other attributes
+    with contextlib.suppress(AttributeError, TypeError, OSError):
+        if server is not None and server._forkserver_pid in killed:
+            server._forkserver_pid, end = None, server._forkserver_alive_fd
+            os.close(end)
+            server._forkserver_address = server._forkserver_alive_fd = None
+    with contextlib.suppress(AttributeError, TypeError, OSError):
+        if tracker is not None and tracker._pid in killed:
+            tracker._pid, end, tracker._fd = None, tracker._fd, None
+            os.close(end)
 
 
 def _below(pid: int) -> list[int]:

@@ -21,6 +21,7 @@ from types import FrameType
 from dtqs import sink
 from dtqs.repeated_fault import RepeatedFaults
 from dtqs.scoreboard import Slot
+from dtqs.worker import forked
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.own_lease import OwnLease
 
@@ -98,6 +99,7 @@ class AttemptLimits:
         self._handler = self._handle
         signal.signal(signal.SIGUSR1, self._handler)
         signal.signal(signal.SIGXCPU, self._handle_spent_cpu)
+        forked.give_defaults((*self._acts, signal.SIGUSR1, signal.SIGXCPU))
         self._thread.start()
 
     def stop(self) -> None:

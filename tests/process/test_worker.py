@@ -195,6 +195,15 @@ def test_signal_handlers_that_a_task_changed_are_restored_for_the_next_task(tria
     assert "did not end in time" not in system.log("supervisor")
 
 
+def test_an_attempt_may_leave_a_pool_of_processes_that_work(trial: Try) -> None:
+    system = trial(ONE)
+    for method in ("fork", "forkserver", "forkserver", "spawn"):
+        task_id = system.put_one({"method": method}, task_type="pools")
+        assert system.outcome(task_id) == "completed", system.error(task_id)
+    assert len(system.rows("SELECT 1 FROM workers")) == 1
+    system.check()
+
+
 def test_a_slot_whose_tasks_kill_each_worker_slows_down_until_a_task_finishes(trial: Try) -> None:
     system = trial({**ONE, "supervisor": {"restart_max_seconds": 30}})
     deadly = [system.put_one({"kill": True}, task_type="nap", max_retries=0) for _ in range(4)]

@@ -43,6 +43,7 @@ _PROCESSORS = (
     "holds",
     "grow",
     "ticks",
+    "pools",
 )
 SHORT: Sections = {
     "postgresql": {"connect_timeout_seconds": 2, "statement_timeout_seconds": 5},

@@ -1,6 +1,7 @@
 """Task types that misbehave in ways that `echo` does not; `install_processors` installs them for systems on trial."""
 
 import ctypes
+import multiprocessing
 import os
 import resource
 import signal
@@ -308,3 +309,20 @@ def leaks(payload: LeaksPayload, context: Context) -> None:
         while True:
             os.dup(0)
     time.sleep(payload.seconds)
+
+
+class PoolsPayload(Payload):
+    method: str
+
+
+@processor("pools", payload=PoolsPayload, max_retries=0, timeout_seconds=30)
+def pools(payload: PoolsPayload, context: Context) -> int:
+    """Compute in a pool of processes, and leave it while they work."""
+    with multiprocessing.get_context(payload.method).Pool(1) as pool:
+        found: int = pool.apply(abs, (-7,))
+        pool.apply_async(time.sleep, (60,))
+        pool.apply_async(time.sleep, (60,))
+        while not pool._taskqueue.empty():  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        time.sleep(0.2)  # the process takes its task; without the pause the test passes more easily
+        return found

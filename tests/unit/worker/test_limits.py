@@ -1,6 +1,7 @@
 """Interrupts of an attempt: signals, limits, threads that report, and code that changes the process."""
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import threading
@@ -117,6 +118,68 @@ def test_a_handler_set_by_an_attempt_does_not_stay_for_the_next(limits: AttemptL
     limits.start()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     assert interrupted(limits, 0.1, seconds=5.0) is Reason.TIME_LIMIT
+
+
+@pytest.fixture
+def forks(limits: AttemptLimits) -> multiprocessing.context.ForkContext:
+    """Return the start method fork, in a process that handles its signals like a worker."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        limits.on_signal(number, lambda: None)
+    limits.start()
+    return multiprocessing.get_context("fork")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU])
+def test_a_signal_ends_a_process_that_an_attempt_has_forked(
+    forks: multiprocessing.context.ForkContext, number: signal.Signals
+) -> None:
+    child = forks.Process(target=time.sleep, args=(60,))
+    child.start()
+    assert child.pid
+    os.kill(child.pid, number)
+    child.join(10)
+    try:
+        assert child.exitcode == -number
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_a_pool_of_processes_ends_when_its_attempt_raises(
+    limits: AttemptLimits, forks: multiprocessing.context.ForkContext
+) -> None:
+    begun, begin = os.pipe()
+
+    def pooled() -> None:
+        with forks.Pool(1) as pool:
+            pool.apply_async(_hold, (begin,))
+            os.read(begun, 1)
+            raise Interrupted(Reason.CPU_LIMIT)
+
+    assert interrupted(limits, 10.0, pooled) is Reason.CPU_LIMIT, "the pool waits for its processes"
+
+
+def _hold(begin: int) -> None:
+    os.write(begin, b"x")
+    time.sleep(60)
+
+
+def test_a_forked_process_keeps_the_handlers_and_the_mask_of_its_attempt(
+    limits: AttemptLimits, forks: multiprocessing.context.ForkContext
+) -> None:
+    signal.signal(signal.SIGTERM, _told)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    read, write = os.pipe()
+    if (pid := os.fork()) == 0:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        handler = signal.getsignal(signal.SIGINT)
+        os.write(write, repr((mask == before, signal.getsignal(signal.SIGTERM) is _told, handler)).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(write)
+    with open(read) as file:
+        assert file.read() == repr((True, True, signal.default_int_handler))
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_changes_that_an_attempt_makes_to_its_process_are_undone(tmp_path: Path) -> None:
