@@ -36,6 +36,10 @@ class Effect(enum.StrEnum):
     FAIL = "fail"
 
 
+LIGHT_EFFECT = "a light task may not have an effect, so its next attempt runs as a heavy one; its processor must not declare it light"
+"""The error of `effect_begins`. An earlier version of the processor may have declared the task light."""
+
+
 @dataclass(slots=True)
 class NewTask:
     """A validated task before it is stored.

@@ -21,6 +21,7 @@ from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems
 from dtqs.processors.function import processor_class
 from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
+from dtqs.processors.validation import takes_values, validate_as_text
 from dtqs.processors.video import VideoProcessor
 from dtqs.suggestion import suggestion
 
@@ -44,6 +45,9 @@ class Catalog:
         self._processors = {processor.name: processor for processor in processors}
         self._bounds = {
             name: found for name, processor in self._processors.items() if (found := bounds(processor.payload_model))
+        }
+        self._textual = {
+            name for name, processor in self._processors.items() if not takes_values(processor.payload_model)
         }
 
     @classmethod
@@ -76,13 +80,20 @@ class Catalog:
         except KeyError:
             raise NotFound("task type", f"{task_type!r:.100}{suggestion(task_type, self.names())}") from None
 
-    def validate(self, task_type: str, payload: Json) -> tuple[Processor[Any, Any], BaseModel]:
-        """Return the processor and the validated payload. Raises NotFound, or Invalid with all problems."""
+    def validate(self, task_type: str, payload: Json, text: str | None = None) -> tuple[Processor[Any, Any], BaseModel]:
+        """Return the processor and the validated payload. `text` is its JSON, if the caller has it.
+
+        Raises NotFound, or Invalid with all problems.
+        """
         processor = self.get(task_type)
         if task_type in self._bounds and (too_many := list(count_problems(self._bounds[task_type], payload))):
             raise Invalid(too_many[:PROBLEMS_LIMIT])
         try:
-            valid = processor.payload_model.model_validate(payload)
+            valid = (
+                validate_as_text(processor.payload_model, payload, text)
+                if task_type in self._textual
+                else processor.payload_model.model_validate(payload)
+            )
         except ValidationError as error:
             found = payload_problems(error, processor.payload_model)
             named = {problem.field for problem in found}

@@ -17,17 +17,36 @@ PROBLEMS_LIMIT = 100
 _SUGGESTIONS = 10
 """Only the first problems of a payload get a suggestion: each search costs a millisecond."""
 _SHOWN_CHARACTERS = 40
+_DATE_AND_TIME = "a date and time as text, such as 2026-01-31T12:00:00Z"
+_DATE, _TIME = "a date as text, such as 2026-01-31", "a time of day as text, such as 12:00:00"
 _WANTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
+    "decimal_type": "a decimal number",
+    "decimal_parsing": "a decimal number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",
+    "bytes_type": "text",
+    "path_type": "text",
+    "uuid_type": "a UUID as text",
+    "uuid_parsing": "a UUID as text",
+    "datetime_type": _DATE_AND_TIME,
+    "datetime_parsing": _DATE_AND_TIME,
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "time_type": _TIME,
+    "time_parsing": _TIME,
+    "time_delta_type": "a duration as text, such as PT1H30M",
+    "time_delta_parsing": "a duration as text, such as PT1H30M",
     "list_type": "a list",
     "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
     "model_attributes_type": "an object",

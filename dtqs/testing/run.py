@@ -46,9 +46,9 @@ def run(
     ValidationError for wrong settings.
     """
     built = _built(processor, settings)
-    document = _document(payload)
+    text = orjson.dumps(_document(payload)).decode()
     catalog = Catalog([built])
-    _, valid = catalog.validate(built.name, document)
+    _, valid = catalog.validate(built.name, orjson.loads(text), text)
     limits = AlarmLimits(timeout_seconds)
     interrupts = {reason: at for reason, at in ((Reason.CANCEL, cancel_at), (Reason.STOP, stop_at)) if at is not None}
     reports = RecordingReporter(built.is_light(valid), interrupts, no_turn or {})
@@ -59,7 +59,7 @@ def run(
         try:
             runner = Runner(catalog, files, reports, limits, retry)
             max_retries = retry.max_retries if built.max_retries is None else built.max_retries
-            claimed = Claimed(uuid7(), built.name, orjson.dumps(document).decode(), attempt, max_retries, None, True)
+            claimed = Claimed(uuid7(), built.name, text, attempt, max_retries, None, True)
             # after a heavy attempt the runner kills all child processes, and here they belong to the test
             settlement = runner.attempt(claimed, light=True)
             return _attempt(settlement, attempt > max_retries, watched, reports, files, timeout_seconds)

@@ -8,9 +8,9 @@ from types import FrameType
 from typing import Any, BinaryIO
 
 from dtqs.config import FilesSection
-from dtqs.errors import InputRefused, PermanentError, Postponed
+from dtqs.errors import InputRefused, Postponed, TransientError
 from dtqs.files import FileSpace
-from dtqs.task import Effect
+from dtqs.task import LIGHT_EFFECT, Effect
 from dtqs.testing.attempt import LogEntry, Progress
 from dtqs.turn import Turn
 from dtqs.worker.limits import Interrupted, Reason
@@ -43,7 +43,7 @@ class RecordingReporter:
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         if self._is_light:
-            raise PermanentError("a light task may not have an effect; its processor must not declare it light")
+            raise TransientError(LIGHT_EFFECT)
         self.effects.append(effect)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dtqs.broker.worker_link import WorkerLink
-from dtqs.errors import InputRefused, LeaseLost, PermanentError, Postponed, StoreRefused, StoreUnavailable
+from dtqs.errors import InputRefused, LeaseLost, Postponed, StoreRefused, StoreUnavailable, TransientError
 from dtqs.processors.base import Json
 from dtqs.store import Store
-from dtqs.task import DELAY_SECONDS_LIMIT, Effect
+from dtqs.task import DELAY_SECONDS_LIMIT, LIGHT_EFFECT, Effect
 from dtqs.turn import Turn
 from dtqs.worker.hold import Hold
 from dtqs.worker.limits import AttemptLimits
@@ -46,7 +46,7 @@ class WorkerReporter:
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.interrupts_deferred(), self._hold.lock:
             if self._hold.running is None or self._hold.running.light or self._hold.lease_id is None:
-                raise PermanentError("a light task may not have an effect; its processor must not declare it light")
+                raise TransientError(LIGHT_EFFECT)
             self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
 
     def permit(self, task_id: str, uri: str, file_id: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,23 +17,28 @@ from dtqs.errors import (
     DtqsError,
     EffectUnknown,
     LeaseLost,
-    PermanentError,
     Postponed,
     StoreUnavailable,
     TaskCancelled,
     TaskTimedOut,
+    TransientError,
 )
 from dtqs.files import FileSpace
 from dtqs.json_value import json_text
 from dtqs.processors.base import Context, Permit, Processor, Reporter
 from dtqs.processors.catalog import Catalog
+from dtqs.processors.validation import reader
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, describe, error_json
 from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
+from dtqs.uuid7 import made_at
 from dtqs.worker.bounds import AttemptBounds
 from dtqs.worker.descendants import kill_descendants
 from dtqs.worker.limits import Interrupted, Reason
 
 logger = logging.getLogger(__name__)
+_UNFIT_SECONDS, _DEPLOY_SECONDS = 10.0, 3600.0
+"""During a deploy, an old worker may claim a task that a new API has accepted: it comes back until a new one has it.
+A task that was submitted longer ago spends its retries, and then fails in words."""
 
 
 class Limiter(Protocol):
@@ -48,7 +54,7 @@ class Limiter(Protocol):
 class _Type:
     """The parts of a processor for an attempt, looked up once: a tiny task costs only some microseconds."""
 
-    validate: Callable[[object], BaseModel]
+    validate: Callable[[str], BaseModel]
     run: Callable[[Any, Context], object]
     limit_seconds: float
     policy: RetryPolicy
@@ -120,10 +126,9 @@ class Runner:
         try:
             self._limits.arm(task.task_id, limit)
             try:
-                payload = kind.validate(orjson.loads(task.payload))
+                payload = kind.validate(task.payload)
             except ValidationError as error:
-                found = error.errors(include_url=False, include_input=False)
-                raise PermanentError(f"the payload does not fit this version of {task.task_type}: {found}") from error
+                raise _unfit(task, error) from error
             self._reached = Settlement(
                 task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs
             )
@@ -180,12 +185,24 @@ class Runner:
         retry = self._retry
         policy = RetryPolicy(retry.base_seconds, retry.max_seconds, processor.retry_on_timeout, processor.name)
         return _Type(
-            processor.payload_model.model_validate,
+            reader(processor.payload_model),
             processor.run,
             processor.timeout_seconds or retry.timeout_seconds,
             policy,
             AttemptBounds.of(processor.name, processor.settings),
         )
+
+
+def _unfit(task: Claimed, error: ValidationError) -> DtqsError:
+    """Return the error of a payload that another version of the processor has accepted."""
+    found = error.errors(include_url=False, include_input=False)
+    words = (
+        f"the payload does not fit this worker's version of {task.task_type}, but another version accepted it: {found}"
+    )
+    if time.time() - made_at(task.task_id) > _DEPLOY_SECONDS:
+        return TransientError(words, retry_after_seconds=_UNFIT_SECONDS)
+    logger.warning("payload of another version put off", extra={"reason": words, **naming.of_task(task)})
+    return Postponed(_UNFIT_SECONDS, words)
 
 
 def _interruption(reason: Reason, limit_seconds: float, bounds: AttemptBounds | None) -> DtqsError:

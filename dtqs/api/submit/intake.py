@@ -132,7 +132,7 @@ class Intake:
         if bound is not None:
             bound.pause()
             bound.look_at(text)
-        return text, *self._catalog.validate(task_type, payload)
+        return text, *self._catalog.validate(task_type, payload, text)
 
     def _note_sources(
         self, sources: Sequence[str], body: TaskBody, uploads: list[UploadSource], index: int | None

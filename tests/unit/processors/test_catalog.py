@@ -2,19 +2,29 @@
 
 import sys
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dtqs.config import Config, load
 from dtqs.errors import ConfigError, Invalid, NotFound
+from dtqs.json_value import DEPTH_LIMIT
+from dtqs.processors.base import Context, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
+from dtqs.processors.function import processor, processor_class
 from dtqs.processors.image.payload import ImageOutput, ImagePayload
 from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.image.settings import ImageSettings
+from dtqs.processors.validation import reader
 from dtqs.processors.video import VideoProcessor
 from dtqs.processors.video.payload import VideoOutput
 from dtqs.processors.video.settings import VideoSettings
@@ -339,6 +349,108 @@ def test_a_payload_that_is_no_object_is_refused(config: Callable[..., Config], t
     ((field, message),) = [(problem.field, problem.message) for problem in caught.value.problems]
     assert field == "payload"
     assert message.startswith("must be an object, not ")
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Rich(Payload):
+    """Types that JSON has only as text, numbers or lists."""
+
+    at: datetime | None = None
+    day: date | None = None
+    time: clock | None = None
+    wait: timedelta | None = None
+    id: UUID | None = None
+    colour: Colour | None = None
+    level: Level | None = None
+    price: Decimal | None = None
+    path: Path | None = None
+    raw: bytes | None = None
+    ids: set[int] | None = None
+    pair: tuple[int, str] | None = None
+    counts: dict[int, int] | None = None
+    either: int | None = None
+    any: list[Any] | None = None
+
+
+UUID_TEXT = "018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42"
+
+
+@processor("rich", payload=Rich)
+def rich(payload: Rich, context: Context) -> None:
+    """Do nothing."""
+
+
+@pytest.fixture
+def rich_catalog() -> Catalog:
+    kind = processor_class(rich)
+    assert kind
+    return Catalog([kind(NoSettings())])
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "expected"),
+    [
+        ("at", "2026-01-31T12:00:00Z", datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ("day", "2026-01-31", date(2026, 1, 31)),
+        ("time", "12:30:00", clock(12, 30)),
+        ("wait", "PT1H30M", timedelta(minutes=90)),
+        ("id", UUID_TEXT, UUID(UUID_TEXT)),
+        ("colour", "red", Colour.RED),
+        ("level", 1, Level.LOW),
+        ("price", "1.10", Decimal("1.10")),
+        ("path", "a/b", Path("a/b")),
+        ("raw", "abc", b"abc"),
+        ("ids", [1, 2, 1], {1, 2}),
+        ("pair", [1, "a"], (1, "a")),
+        ("counts", {"1": 2}, {1: 2}),
+        ("either", 18446744073709551615, 18446744073709551615),
+    ],
+)
+def test_values_that_json_has_only_as_text_or_lists_are_read(
+    rich_catalog: Catalog, field: str, given: object, expected: object
+) -> None:
+    _, payload = rich_catalog.validate("rich", {field: given})
+    assert getattr(payload, field) == expected
+    assert reader(Rich)(orjson.dumps({field: given}).decode()) == payload
+
+
+def test_a_payload_of_such_types_may_be_as_deep_as_any_other(rich_catalog: Catalog) -> None:
+    value: list[Any] = []
+    for _ in range(DEPTH_LIMIT - 3):
+        value = [value]
+    _, payload = rich_catalog.validate("rich", {"any": value})
+    assert getattr(payload, "any", None) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "words"),
+    [
+        ("at", 5, "must be a date and time as text, such as 2026-01-31T12:00:00Z, not 5"),
+        ("at", "noon", 'must be a date and time as text, such as 2026-01-31T12:00:00Z, not "noon"'),
+        ("day", "noon", 'must be a date as text, such as 2026-01-31, not "noon"'),
+        ("time", "noon", 'must be a time of day as text, such as 12:00:00, not "noon"'),
+        ("wait", 90, "must be a duration as text, such as PT1H30M, not 90"),
+        ("id", "7", 'must be a UUID as text, not "7"'),
+        ("colour", "blue", "should be 'red'"),
+        ("price", "much", 'must be a decimal number, not "much"'),
+        ("ids", "1", 'must be a list, not "1"'),
+        ("pair", {}, "must be a list, not an object"),
+        ("either", "1", 'must be a whole number, not "1"'),
+    ],
+)
+def test_a_wrong_value_of_such_a_type_is_answered_in_words(
+    rich_catalog: Catalog, field: str, given: object, words: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        rich_catalog.validate("rich", {field: given})
+    assert [(each.field, each.message) for each in caught.value.problems] == [(f"payload.{field}", words)]
 
 
 def test_a_missing_field_is_named_with_its_description(config: Callable[..., Config]) -> None:

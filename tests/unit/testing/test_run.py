@@ -4,6 +4,7 @@ import hashlib
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,28 @@ def test_an_invalid_payload_is_refused_with_its_field() -> None:
         run(Copier, {"sourc": PHOTO})
 
 
+class Appointment(Payload):
+    at: datetime
+    rooms: frozenset[int] = frozenset()
+
+
+@processor("appoint", payload=Appointment)
+def appoint(payload: Appointment, context: Context) -> Json:
+    return [payload.at.year, len(payload.rooms)]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"at": "2026-01-31T12:00:00Z", "rooms": [1, 2, 1]},
+        {"at": datetime(2026, 1, 31, tzinfo=UTC), "rooms": [1, 2]},
+        Appointment(at=datetime(2026, 1, 31, tzinfo=UTC), rooms=frozenset({1, 2})),
+    ],
+)
+def test_a_payload_may_hold_dates_and_sets(payload: Any) -> None:
+    assert run(appoint, payload).result == [2026, 2]
+
+
 def test_wrong_settings_and_a_value_that_is_no_processor_are_refused() -> None:
     with pytest.raises(ValidationError, match="marc"):
         run(Copier, {"source": PHOTO}, settings={"marc": "?"})
@@ -141,7 +164,9 @@ def test_an_effect_of_a_light_task_is_refused() -> None:
         context.effect_begins()
         return None
 
-    assert "a light task may not have an effect" in str(run(light_send, {}).error)
+    done = run(light_send, {})
+    assert (done.settled, done.effects) == ("retry", ()), "a retry is no longer light"
+    assert "a light task may not have an effect" in str(done.error)
 
 
 def test_an_error_is_a_retry_until_the_last_attempt() -> None:

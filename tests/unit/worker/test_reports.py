@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from dtqs.errors import Postponed
+from dtqs.errors import Postponed, TransientError
 from dtqs.store.rates import TurnAnswer
+from dtqs.task import Claimed, Effect
 from dtqs.turn import Turn
+from dtqs.worker.hold import Hold
 from dtqs.worker.reports import WorkerReporter
 
 
@@ -29,3 +31,14 @@ def test_a_task_without_a_turn_waits_for_the_last_of_its_limits() -> None:
     with pytest.raises(Postponed, match="the rate limit b allows 2 turns a second") as postponed:
         reporter(TurnAnswer(refused={"a": 3.0, "b": 4.0})).take([Turn("a", 1), Turn("b", 2)])
     assert postponed.value.delay_seconds == 4
+
+
+def test_an_effect_of_a_task_that_was_submitted_as_light_waits_for_its_next_attempt() -> None:
+    hold = Hold()
+    task = Claimed("a", "send", "{}", 1, 5, None, True)
+    hold.begin("lease", [task])
+    hold.start(task)
+    limits = SimpleNamespace(interrupts_deferred=contextlib.nullcontext)
+    reports = WorkerReporter(cast(Any, None), cast(Any, None), hold, cast(Any, limits))
+    with pytest.raises(TransientError, match="its next attempt runs as a heavy one"):
+        reports.effect_begins("a", Effect.FAIL)

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -14,7 +16,7 @@ from dtqs.processors.function import processor, processor_class
 from dtqs.scoreboard import Scoreboard
 from dtqs.settlement import Kind, Settlement
 from dtqs.task import Claimed, Effect
-from dtqs.uuid7 import uuid7
+from dtqs.uuid7 import first_uuid7, uuid7
 from dtqs.worker.limits import AttemptLimits, Interrupted, Reason
 from dtqs.worker.runner import Runner
 from tests.support.fix_processors import Attempt, Reports
@@ -67,6 +69,32 @@ def test_a_child_forked_by_a_processor_neither_works_on_nor_ends_the_attempt(
     if os.getpid() != ours:
         os._exit(99)
     assert (settlement.kind, settlement.value) == (Kind.COMPLETED, "[70,true]")
+
+
+class Dated(Payload):
+    at: datetime
+
+
+@pytest.mark.parametrize("payload", ['{"at":"2026-01-31T12:00:00Z","new":1}', '{"at":1}'])
+def test_a_payload_of_another_version_waits_for_a_worker_of_that_version(attempt: Attempt, payload: str) -> None:
+    @processor("dated", payload=Dated)
+    def dated(payload: Dated, context: Context) -> Json:
+        return payload.at.year
+
+    runner = Runner(
+        catalog(dated), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    fresh, old, fit = (
+        runner.attempt(Claimed(task_id, "dated", text, 1, 5, None, True), light=True)
+        for task_id, text in (
+            (uuid7(), payload),
+            (first_uuid7(time.time() - 7200), payload),
+            (uuid7(), '{"at":"2026-01-31T12:00:00Z"}'),
+        )
+    )
+    assert (fresh.kind, fresh.delay_seconds, fit.kind, fit.value) == (Kind.UNSPENT, 10.0, Kind.COMPLETED, "2026")
+    assert old.kind is Kind.RETRY, "it must end some day"
+    assert "does not fit this worker's version of dated" in (old.value or "")
 
 
 def test_files_of_an_unsuccessful_attempt_are_removed_from_the_disk(attempt: Attempt) -> None:
