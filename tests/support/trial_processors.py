@@ -311,18 +311,17 @@ def leaks(payload: LeaksPayload, context: Context) -> None:
     time.sleep(payload.seconds)
 
 
-class PoolsPayload(Payload):
-    method: str
-
-
-@processor("pools", payload=PoolsPayload, max_retries=0, timeout_seconds=30)
-def pools(payload: PoolsPayload, context: Context) -> int:
-    """Compute in a pool of processes, and leave it while they work."""
-    with multiprocessing.get_context(payload.method).Pool(1) as pool:
+@processor("pools", payload=NoPayload, max_retries=0, timeout_seconds=30)
+def pools(payload: NoPayload, context: Context) -> int:
+    """Compute in a pool of processes, and leave it while it works."""
+    begun, begin = os.pipe()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
         found: int = pool.apply(abs, (-7,))
-        pool.apply_async(time.sleep, (60,))
-        pool.apply_async(time.sleep, (60,))
-        while not pool._taskqueue.empty():  # type: ignore[attr-defined]
-            time.sleep(0.01)
-        time.sleep(0.2)  # the process takes its task; without the pause the test passes more easily
+        pool.apply_async(_work_long, (begin,))
+        os.read(begun, 1)
         return found
+
+
+def _work_long(begin: int) -> None:
+    os.write(begin, b"x")
+    time.sleep(60)
