@@ -36,7 +36,9 @@ class Effect(enum.StrEnum):
     FAIL = "fail"
 
 
-LIGHT_EFFECT = "a light task may not have an effect, so its next attempt runs as a heavy one; its processor must not declare it light"
+LIGHT_EFFECT = (
+    "a light task may not have an effect; its processor must not declare it light (a retry runs as a heavy one)"
+)
 """The error of `effect_begins`. An earlier version of the processor may have declared the task light."""
 
 

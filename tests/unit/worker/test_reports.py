@@ -40,5 +40,5 @@ def test_an_effect_of_a_task_that_was_submitted_as_light_waits_for_its_next_atte
     hold.start(task)
     limits = SimpleNamespace(interrupts_deferred=contextlib.nullcontext)
     reports = WorkerReporter(cast(Any, None), cast(Any, None), hold, cast(Any, limits))
-    with pytest.raises(TransientError, match="its next attempt runs as a heavy one"):
+    with pytest.raises(TransientError, match="a retry runs as a heavy one"):
         reports.effect_begins("a", Effect.FAIL)
