@@ -64,7 +64,7 @@ def main() -> None:
         store.start()
         say(f"{given.finished:,} finished tasks")
         fill(section.dsn.get_secret_value(), store, given.finished, given.pending, given.processes)
-        measures, reads, pages = Measures(store.database, 16, 60), [], []
+        measures, reads, pages = Measures(store.database, 16, 60, 600), [], []
         for _ in range(50):
             measured = measures.read()
             reads.append(measured.seconds * 1000)

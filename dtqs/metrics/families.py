@@ -1,5 +1,6 @@
 """The families of /metrics of the whole system, made from one reading; pure. docs/monitoring/ explains each."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate
 
@@ -51,15 +52,23 @@ def families(
     task_types: Collection[str],
     broker_seconds: float,
     routes: Routes = NO_ROUTES,
+    answered: bool = False,
 ) -> Iterator[Metric]:
-    """Yield all families. A server that is away has its `up` at 0, and no other samples."""
+    """Yield all families. A server that is away has its `up` at 0, and no other samples.
+
+    `answered`: PostgreSQL is not away, although its statements took too long for a reading.
+    """
     yield gauge("dtqs_build", "The version of this process", ("version",), {(__version__,): 1.0})
-    yield gauge("dtqs_database_up", "Whether PostgreSQL answers", (), {(): float(measured is not None)})
+    is_up = measured is not None or answered
+    yield gauge("dtqs_database_up", "Whether PostgreSQL answers", (), {(): float(is_up)})
     yield gauge("dtqs_broker_up", "Whether RabbitMQ answers", (), {(): float(look is not None)})
     seconds: Samples = {("broker",): broker_seconds}
     if measured:
         seconds["database",] = measured.seconds
     yield gauge("dtqs_reading_seconds", "Seconds that the last reading took", ("server",), seconds)
+    if is_up:
+        age = time.monotonic() - measured.labelled_at if measured else float("inf")
+        yield gauge("dtqs_reading_age_seconds", "Age of the values by type, and of processes", (), {(): age})
     if measured:
         known = frozenset(task_types)
         yield counter(
@@ -71,6 +80,7 @@ def families(
         yield from _labelled(measured, known)
         yield from _backlog(measured, known, routes)
         yield from _pools(measured)
+        yield _takers(measured, routes)
         yield from _database(measured)
     if look:
         yield from _broker(look)
@@ -134,6 +144,13 @@ def _pools(measured: Measured) -> Iterator[Metric]:
     yield gauge("dtqs_workers_memory_bytes", "Resident memory of the workers", ("node", "pool"), memory)
 
 
+def _takers(measured: Measured, routes: Routes) -> Metric:
+    """Count workers of old versions, which name no queues, for each queue."""
+    known = dict(measured.takers)
+    counts: Samples = {(queue,): known.get(queue, 0) + known.get(None, 0) for queue in routes.queues}
+    return gauge("dtqs_queue_workers", "Workers that take tasks from the queue, busy ones included", ("queue",), counts)
+
+
 def _database(measured: Measured) -> Iterator[Metric]:
     for name, text, value in (
         ("connections", "Sessions of this database", measured.connections),
@@ -147,8 +164,10 @@ def _database(measured: Measured) -> Iterator[Metric]:
 def _broker(look: BrokerLook) -> Iterator[Metric]:
     yield gauge("dtqs_broker_blocked", "Whether an alarm blocks publishers", (), {(): float(look.blocked)})
     yield gauge("dtqs_broker_refuses", "Whether a permission is missing", (), {(): float(look.refusal is not None)})
-    missing: Samples = {(name,): float(found is None) for name, found in look.queues.items()}
+    missing: Samples = {(name,): float(found is None and name not in look.down) for name, found in look.queues.items()}
+    down: Samples = {(name,): float(name in look.down) for name in look.queues}
     yield gauge("dtqs_queue_missing", "Whether the queue is missing", ("queue",), missing)
+    yield gauge("dtqs_queue_down", "Whether the queue exists and does not serve", ("queue",), down)
     there = {name: found for name, found in look.queues.items() if found}
     if there:
         messages: Samples = {(name,): found.ready for name, found in there.items()}

@@ -21,7 +21,7 @@ KEPT_SECONDS = 1.0
 TURN_SECONDS = 10.0
 """Time limit of the wait for another scrape, which has limits of its own."""
 LIMIT_SECONDS = 2.0
-"""Time limit of one answer of PostgreSQL; a slower server counts as away."""
+"""Time limit of one answer of PostgreSQL. A server that does not even answer the first statement counts as away."""
 _PRESENT_SECONDS = 60.0
 """A process that has written nothing for longer is gone, or has waited for PostgreSQL."""
 _OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -48,8 +48,9 @@ class MetricsPage:
         routes: Routes = NO_ROUTES,
     ) -> None:
         self._database = store.database.another(name, LIMIT_SECONDS)
-        beat = store.lease_section.heartbeat_seconds
-        self._measures = Measures(self._database, 3 * beat + 1, max(_PRESENT_SECONDS, 3 * beat))
+        lease, beat = store.lease_section, store.lease_section.heartbeat_seconds
+        present = max(_PRESENT_SECONDS, 3 * beat)
+        self._measures = Measures(self._database, 3 * beat + 1, present, lease.far_out_seconds)
         self._look, self._task_types, self._pause = look, task_types, pause
         self._routes = routes
         self._turn = threading.Lock()
@@ -78,11 +79,12 @@ class MetricsPage:
     def _read(self) -> tuple[Metric, ...]:
         self._database.start()
         measured: Measured | None = None
-        with contextlib.suppress(StoreUnavailable):  # dtqs_database_up says so
+        with contextlib.suppress(StoreUnavailable):  # dtqs_database_up or dtqs_reading_age_seconds says so
             measured = self._measures.read()
         began = time.monotonic()
         look = self._look()
-        return tuple(families(measured, look, self._task_types, time.monotonic() - began, self._routes))
+        seconds, answered = time.monotonic() - began, self._measures.answered
+        return tuple(families(measured, look, self._task_types, seconds, self._routes, answered))
 
 
 class Paced:

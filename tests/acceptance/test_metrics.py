@@ -22,7 +22,7 @@ from tests.support.fix_system import Factory, System
 from tests.support.helpers import eventually
 
 Scrape = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
-CHANGING = re.compile(r"reading_seconds|oldest|connections|size_bytes|memory|disk|pool_wait|workers_late")
+CHANGING = re.compile(r"reading_seconds|reading_age|oldest|connections|size_bytes|memory|disk|pool_wait|workers_late")
 """Names of values that another process reads a moment later with another result."""
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"

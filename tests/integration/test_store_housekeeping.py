@@ -145,7 +145,7 @@ def test_sums_of_counters_never_fall_when_processes_end(world: World) -> None:
         world.store.housekeeping.prune_small(24.0, 100)
     assert world.rows(sums) == [(3, 6, 9, 12, 15, 18, 21, 24, 27)]
     assert sorted(world.rows("SELECT role, submitted FROM counters")) == [("folded", 2), ("worker", 1)]
-    labelled = {name: value for name, _, value in Measures(world.store.database, 10, 60).read().labelled}
+    labelled = {name: value for name, _, value in Measures(world.store.database, 10, 60, 600).read().labelled}
     assert labelled["attempts|echo|completed"] == 21
     assert labelled["run|echo|0.0025"] == labelled["run|echo|1"] == 3
     assert labelled["=streams"] == 2, "the streams of processes that are gone do not count"
@@ -156,7 +156,7 @@ def test_a_process_that_was_silent_for_an_hour_counts_once_when_it_comes_back(wo
     totals = ProcessTotals(1, 2, 3, 4, 5, 6, 7, 8, 9)
     totals.tally.add("attempts|echo|completed", 7)
     sums = "SELECT " + ", ".join(f"sum({name})::int" for name in COUNTED) + " FROM counters"
-    measures = Measures(world.store.database, 10, 60)
+    measures = Measures(world.store.database, 10, 60, 600)
 
     def completed() -> float:
         return {name: value for name, _, value in measures.read().labelled}["attempts|echo|completed"]

@@ -1,7 +1,11 @@
 """Counts of a process: buckets, present values, and few words for causes of death."""
 
-import pytest
+from collections.abc import Iterable
 
+import pytest
+from prometheus_client.core import Metric
+
+from dtqs.broker.look_link import BrokerLook
 from dtqs.config import load
 from dtqs.errors import ConfigError
 from dtqs.metrics.families import families
@@ -51,16 +55,34 @@ def test_types_that_are_not_known_are_others_and_buckets_of_another_version_coun
     )  # fmt: skip
     backlog = tuple((name, 5, True, 1, 3.0) for name in ("a", "b", "echo"))
     measured = Measured({}, labelled, (), backlog, 1.0, 0, 1, 100, 1, 0.0, 0.001)
-    found = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families(measured, None, ["echo"], 0.0, Routes({"echo": "echoes"}))
-        for sample in family.samples
-    }
+    found = samples(families(measured, None, ["echo"], 0.0, Routes({"echo": "echoes"})))
     assert found["dtqs_attempts_total", "other", "failed"] == 5
     assert found["dtqs_backlog_tasks", "other", "task_queue", "5", "due"] == 2
     assert found["dtqs_backlog_tasks", "echo", "echoes", "5", "due"] == 1
     buckets = [found["dtqs_task_run_seconds_bucket", "echo", bound] for bound in ("0.001", "0.002", "0.0025", "+Inf")]
     assert buckets == [1, 3, 3, 7]
+
+
+def test_workers_of_old_versions_count_for_each_queue() -> None:
+    takers = (("echoes", 2), ("of_another_system", 4), (None, 1))
+    measured = Measured({}, (), (), (), 1.0, 0, 1, 100, 1, 0.0, 0.001, takers)
+    found = samples(families(measured, None, [], 0.0, Routes({"echo": "echoes"})))
+    assert {key[1]: value for key, value in found.items() if key[0] == "dtqs_queue_workers"} == {
+        "task_queue": 1,
+        "echoes": 3,
+    }
+
+
+def test_a_queue_that_is_down_is_not_missing() -> None:
+    look = BrokerLook("4.1", {"task_queue": None, "movies": None}, False, 0.0, down={"movies": "its node is down"})
+    found = samples(families(None, look, [], 0.0))
+    assert [found["dtqs_queue_missing", queue] for queue in ("task_queue", "movies")] == [1, 0]
+    assert [found["dtqs_queue_down", queue] for queue in ("task_queue", "movies")] == [0, 1]
+
+
+def samples(found: Iterable[Metric]) -> dict[tuple[str, ...], float]:
+    """Return the values by name and labels."""
+    return {(one.name, *one.labels.values()): one.value for family in found for one in family.samples}
 
 
 def test_without_servers_the_page_says_so() -> None:
