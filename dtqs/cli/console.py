@@ -130,7 +130,8 @@ def _print(reading: Reading, as_json: bool) -> int:
     else:
         good = reading if reading.totals is not None else None
         width = shutil.get_terminal_size((_ONCE_WIDTH, 24)).columns
-        lines = overview(Snapshot(reading, good), width, _ONCE_HEIGHT, time.time())
+        snapshot = Snapshot(reading, good)
+        lines = overview(snapshot, width, _ONCE_HEIGHT, snapshot.database_time(time.time()))
         for line in lines.shown(0, len(lines)):
             click.echo(fit(line, width).text.rstrip())
     return 1 if reading.alarms else 0

@@ -19,7 +19,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from dtqs.amounts import age, moment
+from dtqs.amounts import age, moment, plural
 from dtqs.cli.cells import STYLES, cell_text
 from dtqs.cli.options import Seconds, configuration, json_option
 from dtqs.cli.output import print_json
@@ -29,11 +29,13 @@ from dtqs.cli.workers import worker_row
 from dtqs.console.lines import spark
 from dtqs.log import visible
 from dtqs.masking import masked_text
-from dtqs.readings import History, QueuedTask, Reading, SystemReader
+from dtqs.readings import History, QueuedTask, Reading, SystemReader, WorkerCounts
 
 POINTS = 30
-ROWS_BESIDE = 14
+ROWS_BESIDE = 15
 """Lines of the page that are not rows of a table."""
+_ALARMS_LIMIT = 8
+"""Most alarms on the page: the tables need the other lines."""
 _RATES = ("submitted", "started", "completed", "failed", "retried")
 QUIT = b"q"
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
@@ -128,12 +130,16 @@ class KeyReader:
 def page(reading: Reading, history: History, width: int, height: int) -> RenderableType:
     """Lay out one page of `width` columns and `height` lines."""
     wide = width >= _WIDE
-    rows = max(3, height - ROWS_BESIDE - len(reading.alarms))
+    alarms = _alarms(reading, height)
+    rows = max(3, height - ROWS_BESIDE - len(alarms))
     running = min(len(reading.workers or ()), max(2, rows // 2))
     failed = min(len(reading.failures or ()), max(1, rows // 4))
-    parts: list[RenderableType] = [*_head(reading), _rates(history), Rule("q quits", align="right", style="dim")]
+    parts: list[RenderableType] = [_head(reading), *alarms, _rates(history)]
+    parts.append(Rule("q quits", align="right", style="dim"))
     if reading.depth is not None:
         parts.append(Text(visible(depth_text(reading.depth)), no_wrap=True, overflow="ellipsis"))
+    if reading.worker_counts is not None:
+        parts.append(Text(_counted(reading.worker_counts), no_wrap=True, overflow="ellipsis"))
     parts += [
         _workers(reading, running, wide),
         _next(reading, max(1, rows - running - failed)),
@@ -142,7 +148,7 @@ def page(reading: Reading, history: History, width: int, height: int) -> Rendera
     return Group(*parts)
 
 
-def _head(reading: Reading) -> Iterator[Text]:
+def _head(reading: Reading) -> Text:
     at = time.strftime("%H:%M:%S", time.localtime(reading.at))
     count = len(reading.alarms)
     verdict = (
@@ -153,11 +159,23 @@ def _head(reading: Reading) -> Iterator[Text]:
     servers = [
         f"{health.name} {health.state}, {visible(health.words)}" for health in (reading.database, reading.broker)
     ]
-    yield Text.assemble(
+    return Text.assemble(
         ("dtqs top", "bold"), f"  {at}  ", verdict, "  ", " · ".join(servers), no_wrap=True, overflow="ellipsis"
     )
-    for alarm in reading.alarms:
-        yield Text(f"! {visible(alarm)}", style="red", no_wrap=True, overflow="ellipsis")
+
+
+def _alarms(reading: Reading, height: int) -> list[Text]:
+    """Return the lines of the alarms, the most serious first, and the number of those without a line."""
+    limit = min(_ALARMS_LIMIT, max(3, height // 4))
+    lines = [f"! {visible(alarm)}" for alarm in reading.alarms]
+    if len(lines) > limit:
+        lines[limit:] = [f"  and {len(lines) - limit} more"]
+    return [Text(each, style="red", no_wrap=True, overflow="ellipsis") for each in lines]
+
+
+def _counted(counts: WorkerCounts) -> str:
+    late = f", {counts.late:,} late" if counts.late else ""
+    return f"{plural(counts.workers, 'worker')} on {plural(counts.nodes, 'node')}, {counts.busy:,} busy{late}"
 
 
 def _rates(history: History) -> Table:
@@ -192,10 +210,16 @@ def _next(reading: Reading, limit: int) -> Table:
     for task in waiting[:limit]:
         table.add_row(
             *map(
-                _cell, (task.task_id, task.task_type, str(task.priority), _waits(task, reading.at), str(task.attempts))
+                _cell,
+                (task.task_id, task.task_type, str(task.priority), _waits(task, _now(reading)), str(task.attempts)),
             )
         )
     return table
+
+
+def _now(reading: Reading) -> float:
+    """Return the time of the reading by PostgreSQL's clock, as the times of tasks are."""
+    return reading.at + (reading.clock_ahead_seconds or 0.0)
 
 
 def _waits(task: QueuedTask, at: float) -> str:
@@ -205,7 +229,7 @@ def _waits(task: QueuedTask, at: float) -> str:
 def _failures(reading: Reading, limit: int, wide: bool) -> Table:
     table = _table(["failed", "type", "ago", "why", *["status"] * wide])
     for failure in (reading.failures or ())[:limit]:
-        ago = age(max(0.0, reading.at - moment(failure.at)))
+        ago = age(max(0.0, _now(reading) - moment(failure.at)))
         table.add_row(
             *map(
                 _cell,

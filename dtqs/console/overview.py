@@ -67,8 +67,8 @@ def _health(snapshot: Snapshot, width: int) -> Iterator[ScreenLine]:
 
 
 def _counted(reading: Reading) -> str:
-    workers, processes = reading.workers or (), reading.processes or ()
-    counts = [plural(len(workers) + reading.more_workers, "worker")]
+    workers, processes = reading.worker_counts, reading.processes or ()
+    counts = [plural(workers.workers if workers else 0, "worker")]
     roles = (("keeper", "keeper"), ("api", "API process"))
     counts += [
         plural(count, noun) for role, noun in roles if (count := sum(process.role == role for process in processes))
@@ -182,12 +182,15 @@ def _workers(good: Reading, width: int) -> Iterator[list[ScreenLine] | Rows]:
         groups.setdefault((worker.node_name, worker.pool), []).append(worker)
     if not groups:
         yield [title("Workers", width, "no worker is running")]
+    pools = {(pool.node_name, pool.pool): pool for pool in good.worker_pools or ()}
     for (node, pool), members in groups.items():
-        busy = sum(worker.task_id is not None for worker in members)
+        whole = pools.get((node, pool))  # the list has the newest 500 workers
+        busy = whole.busy if whole else sum(worker.task_id is not None for worker in members)
         keepers = [
             process for process in good.processes or () if process.role == "keeper" and process.node_name == node
         ]
-        note = f"{busy} of {len(members)} busy" + ("" if keepers else " · no keeper here")
+        note = f"{busy:,} of {whole.workers if whole else len(members):,} busy"
+        note += "" if keepers else " · no keeper here"
         yield [title(f"Workers: node {safe(node)}, pool {safe(pool)}", width, note)]
         yield Rows(
             sorted(members, key=lambda each: (each.task_id is None, each.slot)),

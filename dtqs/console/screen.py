@@ -76,7 +76,7 @@ class Screen:
         """Return the whole screen: exactly `height` lines of exactly `width` cells."""
         self._room = max(1, height - 2)
         now = time.time() if now is None else now
-        whole = self._body(width, now)
+        whole = self._body(width, self.snapshot.database_time(now))
         pinned = 1 if self.view not in ("overview", "queue", "help") else 0
         self._head, self._lines = whole.shown(0, pinned), whole.below(pinned)
         self._room = max(1, self._room - pinned)
@@ -198,8 +198,11 @@ class Screen:
         return True
 
     def _hold(self) -> None:
-        """Stop following the log: the lines must not move under the operator."""
-        if self.view == "logs" and self.follow:
+        """Stop following the log: the lines must not move under the operator.
+
+        During a search the snapshot has rows of the filter before, and the tab shows none.
+        """
+        if self.view == "logs" and self.follow and self.snapshot.logs_of == self.logs_wanted:
             self.follow, self._held = False, self.snapshot.logs
 
     def _press_here(self, key: str) -> None:
@@ -232,8 +235,10 @@ class Screen:
         wanted = self.logs_wanted
         if key == "/":
             self.input = wanted.search
+        elif key == "f" and self.follow:
+            self._hold()
         elif key == "f":
-            self.follow, self._held = not self.follow, self.snapshot.logs
+            self.follow = True
         elif key == "l":
             level = LEVELS[(LEVELS.index(wanted.level) + 1) % len(LEVELS)]
             self.logs_wanted, self.follow = dataclasses.replace(wanted, level=level), True

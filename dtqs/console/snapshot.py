@@ -88,6 +88,10 @@ class Snapshot:
         """Whether the data from PostgreSQL is old."""
         return self.reading is None or self.reading.totals is None or bool(self.broken)
 
+    def database_time(self, now: float) -> float:
+        """Return PostgreSQL's time for a time of this machine: all times of tasks are PostgreSQL's."""
+        return now + ((self.good and self.good.clock_ahead_seconds) or 0.0)
+
 
 class FilterRefused(RequestError):
     """The text is not a filter."""

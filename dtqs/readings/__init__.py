@@ -16,6 +16,8 @@ from dtqs.readings.values import (
     SystemLogRow,
     SystemTotals,
     Throughput,
+    WorkerCounts,
+    WorkerPoolReading,
     WorkerReading,
 )
 
@@ -34,6 +36,8 @@ __all__ = [
     "SystemReader",
     "SystemTotals",
     "Throughput",
+    "WorkerCounts",
+    "WorkerPoolReading",
     "WorkerReading",
     "alarms",
 ]

@@ -11,7 +11,7 @@ from dtqs.config import LeaseSection, RabbitmqSection
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable, StoreUnavailable
 from dtqs.given_up import from_values
-from dtqs.readings.alarms import Seen, alarms, is_late
+from dtqs.readings.alarms import Seen, alarms, is_late, late_after
 from dtqs.readings.values import (
     BrokerReading,
     Depth,
@@ -24,6 +24,8 @@ from dtqs.readings.values import (
     Reading,
     SystemLogRow,
     SystemTotals,
+    WorkerCounts,
+    WorkerPoolReading,
     WorkerReading,
 )
 from dtqs.routes import NO_ROUTES, QUEUE, Routes
@@ -36,6 +38,8 @@ _LIMIT_SECONDS = 2.0
 """Time limit of one answer; a slower server counts as away."""
 _LOG_LIMIT_SECONDS = 5.0
 """Time limit of one query of the log, which may wait for other queries."""
+_PARTS = ("totals", "workers", "processes", "failures", "latency", "depth", "next_tasks", "later_tasks")
+"""The parts of a reading that are missing without PostgreSQL."""
 _PROCESS_AGE_SECONDS = 60.0
 """A keeper or API process without counters for longer is gone."""
 
@@ -112,12 +116,15 @@ class SystemReader:
         began = time.monotonic()
         overview = self._overview
         try:
-            totals, version, read_only = overview.totals()
+            totals, now, version, read_only = overview.totals()
             latency_seconds = time.monotonic() - began
+            clock_ahead_seconds = now - (time.time() - latency_seconds / 2)
             recent = overview.recent(failures)
             parts = {
                 "totals": SystemTotals(*totals),
+                "clock_ahead_seconds": clock_ahead_seconds,
                 **_workers(overview.workers(), self._lease),
+                **_pools(overview.pools(late_after(self._lease), self._lease.lease_seconds)),
                 "processes": tuple(
                     KeeperReading(
                         row[0], row[1], row[2], row[3], from_values(row[4] or {}), unkept.from_values(row[4] or {})
@@ -129,8 +136,7 @@ class SystemReader:
                 **_backlog(overview.backlog(self._lease.far_out_seconds, next_limit, later_limit)),
             }
         except StoreUnavailable as error:
-            names = ("totals", "workers", "processes", "failures", "latency", "depth", "next_tasks", "later_tasks")
-            return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(names), False
+            return Health("PostgreSQL", "away", str(error).removeprefix("PostgreSQL: ")), dict.fromkeys(_PARTS), False
         return (
             Health("PostgreSQL", "ok", f"version {version}{', read-only' if read_only else ''}", latency_seconds),
             parts,
@@ -167,6 +173,14 @@ def _workers(rows: Sequence[Row], lease: LeaseSection) -> dict[str, Any]:
     return {
         "workers": tuple(_worker(row, lease) for row in rows),
         "more_workers": rows[0][-1] - len(rows) if rows else 0,
+    }
+
+
+def _pools(rows: Sequence[Row]) -> dict[str, Any]:
+    workers, busy, late, live, draining, ready, nodes, late_pools = rows[0][7:] if rows else [0] * 8
+    return {
+        "worker_counts": WorkerCounts(workers, busy, late, live, draining, ready, nodes, late_pools),
+        "worker_pools": tuple(WorkerPoolReading(*row[:7]) for row in rows),
     }
 
 

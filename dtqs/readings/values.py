@@ -47,6 +47,38 @@ class WorkerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerPoolReading:
+    """The workers of one pool on one node. `longest_seconds` is the age of the oldest heartbeat."""
+
+    node_name: str
+    pool: str
+    workers: int
+    busy: int
+    late: int
+    late_slot: int | None
+    """The first slot with a late worker."""
+    longest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """Numbers of all workers, also of those beyond the newest 500 in a reading."""
+
+    workers: int
+    busy: int
+    """Those with a task."""
+    late: int
+    live: int
+    """Those whose heartbeat is younger than the lease time."""
+    draining: int
+    """Those of the live ones that drain."""
+    ready: int
+    nodes: int
+    late_pools: int
+    """Pairs of node and pool with a late worker."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeeperReading:
     """One keeper or API process, from its counters."""
 
@@ -186,6 +218,11 @@ class Reading:
     """Number of workers beyond the newest 500 in `workers`."""
     queues: tuple[QueueReading, ...] | None = None
     """All queues of the routes; task_queue is the first."""
+    worker_counts: WorkerCounts | None = None
+    worker_pools: tuple[WorkerPoolReading, ...] | None = None
+    """At most 500, those with most late workers first."""
+    clock_ahead_seconds: float | None = None
+    """PostgreSQL's clock minus the reader's. Times of tasks are PostgreSQL's."""
 
 
 @dataclass(frozen=True, slots=True)

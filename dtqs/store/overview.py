@@ -19,6 +19,8 @@ LATER_LIMIT = 2_000
 _HIGHER_LIMIT, _HIGHER_PAGES = 2_000, "(2000,0)"
 """Most rows read with a higher priority, and the pages searched for them, which hold some 150,000 rows."""
 WORKERS_LIMIT = 500
+POOLS_LIMIT = 500
+"""Most pairs of node and pool that are read."""
 _PROGRESS_LOOK = 50
 """How many of a task's newest log rows are searched for its progress."""
 _FAILURES_LOOK = 500
@@ -69,10 +71,13 @@ class Overview:
         self._database = database
         self._log_end = LogEnd(database)
 
-    def totals(self) -> tuple[Row, str, bool]:
-        """Return the sums of all counters, the server's version, and if it is read-only. Raises StoreUnavailable."""
+    def totals(self) -> tuple[Row, float, str, bool]:
+        """Return the sums of all counters, the server's Unix time and version, and if it is read-only.
+
+        Raises StoreUnavailable.
+        """
         row = self._database.look("reading_totals", Deadline(0))
-        return row[:-2], row[-2], row[-1]
+        return row[:-3], row[-3], row[-2], row[-1]
 
     def processes(self, age_seconds: float) -> list[Row]:
         """Return the keepers and API processes heard of lately. Raises StoreUnavailable."""
@@ -84,6 +89,15 @@ class Overview:
         Raises StoreUnavailable.
         """
         return self._database.run_once("reading_workers", {"limit": WORKERS_LIMIT, "look": _PROGRESS_LOOK})
+
+    def pools(self, late_seconds: float, lease_seconds: float) -> list[Row]:
+        """Return a row for each node and pool with live workers, those with most late workers first.
+
+        The columns from the eighth on are totals of all pools, also of those beyond the limit. A worker is late, or
+        may be dead, if its heartbeat is as old. Raises StoreUnavailable.
+        """
+        limits = {"late": late_seconds, "lease": lease_seconds, "limit": POOLS_LIMIT}
+        return self._database.run_once("reading_worker_pools", limits)
 
     def backlog(self, far_out_seconds: float, next_limit: int, later_limit: int) -> BacklogReading:
         """Return counts of the backlog and the next tasks. Raises StoreUnavailable."""

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from dtqs.broker.topology import QUEUE
 from dtqs.config import LeaseSection, PostgresqlSection, RabbitmqSection
-from dtqs.readings import SystemLogRow, SystemReader
+from dtqs.readings import SystemLogRow, SystemReader, WorkerCounts
 from dtqs.readings import following as following_module
 from dtqs.readings.following import Following
 from dtqs.settlement import Kind
@@ -182,6 +182,53 @@ def test_workers_beyond_the_first_are_counted(
     assert reading.more_workers == 1
     world.grow_old(others[0], 20.0)
     assert [worker.worker_id for worker in reader.read().workers or () if worker.late] == [others[0]]
+
+
+def test_all_workers_count_also_those_beyond_the_first(
+    world: World, reader: SystemReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "WORKERS_LIMIT", 1)
+    monkeypatch.setattr(overview, "POOLS_LIMIT", 1)
+    (task,) = world.submit()
+    states: list[tuple[str, str | None, float]] = [
+        ("busy", task, 1.0),
+        ("draining", None, 1.0),
+        ("ready", None, 20.0),
+        ("ready", None, 40.0),
+        ("ready", None, 1.0),
+    ]
+    workers = [world.worker() for _ in states]
+    for worker, (state, task_id, age) in zip(workers, states, strict=True):
+        world.store.workers.beat(worker, WorkerReport(state, task_id, "echo", 3.0, 64 << 20, 7, 1))
+        world.grow_old(worker, age)
+    world.execute(
+        f"UPDATE workers SET slot = 3 WHERE id = '{workers[2]}'",
+        f"UPDATE workers SET node_name = 'far' WHERE id = '{workers[3]}'",
+        f"UPDATE workers SET node_name = 'quiet', dead_at = now() WHERE id = '{world.worker()}'",
+        f"UPDATE workers SET slot = 5 WHERE id = '{workers[3]}'",
+    )
+    reading = reader.read()
+    assert reading.worker_counts == WorkerCounts(
+        workers=5, busy=1, late=2, live=4, draining=1, ready=3, nodes=2, late_pools=2
+    )
+    (pool,) = reading.worker_pools or ()
+    assert pool.late == 1, "those with most late workers come first"
+    world.execute(f"UPDATE workers SET node_name = 'node' WHERE id = '{workers[3]}'")
+    (pool,) = reader.read().worker_pools or ()
+    assert (pool.node_name, pool.pool, pool.workers, pool.busy, pool.late, pool.late_slot) == (
+        "node",
+        "default",
+        5,
+        1,
+        2,
+        3,
+    )
+    assert 39 < pool.longest_seconds < 60
+
+
+def test_the_database_tells_its_clock(world: World, reader: SystemReader) -> None:
+    reading = reader.read()
+    assert abs(reading.clock_ahead_seconds or 9.0) < 0.5, "here both have the same clock"
 
 
 def test_failures_and_planned_retries_are_listed_newest_first_with_their_reason(

@@ -164,10 +164,10 @@ def test_a_look_at_the_server_finds_the_primary_without_a_write(fresh_world: Wor
     set_for_role(fresh_world, READ_ONLY, "on")
     with reached(fresh_world, kind) as store:
         overview = Overview(store.database)
-        assert (store.database.state(Deadline(0))[1], overview.totals()[2]) == (True, True)
+        assert (store.database.state(Deadline(0))[1], overview.totals()[3]) == (True, True)
         set_for_role(fresh_world, READ_ONLY, "off")
         eventually(lambda: not store.database.state(Deadline(0))[1], 10, "a probe sees the primary")
-        eventually(lambda: not overview.totals()[2], 10, "the alarms see the primary")
+        eventually(lambda: not overview.totals()[3], 10, "the alarms see the primary")
 
 
 @contextmanager

@@ -154,7 +154,7 @@ class DashboardFeed:
 
 
 def _point(reading: Reading, rates: Throughput | None) -> Point:
-    depth, latency, workers = reading.depth, reading.latency, reading.workers
+    depth, latency, workers = reading.depth, reading.latency, reading.worker_counts
     return Point(
         at=round(reading.at, 3),
         submitted=rates.submitted if rates else None,
@@ -167,6 +167,6 @@ def _point(reading: Reading, rates: Throughput | None) -> Point:
         wait_p95=latency.wait_p95 if latency else None,
         run_p50=latency.run_p50 if latency else None,
         run_p95=latency.run_p95 if latency else None,
-        busy=sum(worker.task_id is not None for worker in workers) if workers is not None else None,
-        workers=len(workers) + reading.more_workers if workers is not None else None,
+        busy=workers.busy if workers else None,
+        workers=workers.workers if workers else None,
     )

@@ -12,7 +12,8 @@ from dtqs.api.web import feed as feed_module
 from dtqs.api.web.feed import DashboardFeed, ReadingsCrowded, Viewer
 from dtqs.api.web.overview import Readings
 from dtqs.errors import StoreUnavailable, TooManyRequests
-from dtqs.readings import Health, Reading
+from dtqs.readings import Health, Reading, WorkerCounts
+from tests.unit.readings.values import WORKER, changed
 
 
 class Source:
@@ -142,3 +143,10 @@ def test_a_stream_that_cannot_ask_for_its_permission_goes_on(feed: DashboardFeed
     assert readings._judging.successful()
     assert not readings._viewer.leaving
     readings.close()
+
+
+def test_the_charts_count_all_workers_and_not_only_those_of_the_list() -> None:
+    counts = WorkerCounts(5000, 4100, 0, 5000, 0, 900, 12, 0)
+    feed = DashboardFeed(lambda: changed(workers=(WORKER,), more_workers=4999, worker_counts=counts))
+    point = orjson.loads(feed.one())["point"]
+    assert (point["workers"], point["busy"]) == (5000, 4100)

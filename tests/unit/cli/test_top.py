@@ -1,5 +1,6 @@
 """The page of `dtqs top`: it fits, it names problems, and text of a task cannot control the terminal."""
 
+import dataclasses
 import os
 import tty
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from dtqs.readings import (
     QueuedTask,
     Reading,
     SystemTotals,
+    WorkerCounts,
     WorkerReading,
 )
 from dtqs.task import Status
@@ -75,6 +77,26 @@ def test_alarms_are_at_the_top() -> None:
     lines = drawn(reading(0, 0, (f"RabbitMQ is away{EVIL}",)), 120, 30)
     assert "1 alarm " in lines[0]
     assert lines[1] == "! RabbitMQ is away\\x1b[2J[red]\\n"
+
+
+def test_many_alarms_leave_room_for_the_tables() -> None:
+    lines = drawn(reading(50, 500, tuple(f"alarm {number}" for number in range(300))), 100, 30)
+    assert len(lines) <= 30
+    assert "300 alarms" in lines[0]
+    assert lines[8] == "  and 293 more"
+    assert sum(line.startswith("default/") for line in lines) >= 2
+
+
+def test_all_workers_are_counted_and_not_only_those_of_the_list() -> None:
+    counts = WorkerCounts(5000, 4100, 3, 4998, 0, 900, 12, 1)
+    one = dataclasses.replace(reading(3, 0), more_workers=4997, worker_counts=counts)
+    assert "5,000 workers on 12 nodes, 4,100 busy, 3 late" in drawn(one, 100, 30)
+
+
+def test_times_of_tasks_are_compared_with_the_clock_of_the_database() -> None:
+    one = dataclasses.replace(reading(0, 1), at=AT - 3600.0, clock_ahead_seconds=3600.0 + 42.0)
+    (line,) = (line for line in drawn(one, 120, 30) if line.startswith("q0 "))
+    assert "42 s" in line
 
 
 def test_text_of_a_task_cannot_control_the_terminal() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from dtqs.amounts import moment
 from dtqs.console.screen import Screen
 from dtqs.console.snapshot import Detail, LogsWanted, Snapshot, TaskWanted
-from dtqs.readings import Failure, Health, QueuedTask, SystemLogRow
+from dtqs.readings import Failure, Health, QueuedTask, SystemLogRow, WorkerCounts, WorkerPoolReading
 from dtqs.task import Status, TaskRecord
 from tests.unit.readings.values import HEALTHY, WORKER, changed, waiting
 
@@ -417,3 +418,47 @@ def test_a_long_reason_is_shown_whole_in_the_tasks_view() -> None:
     trial = Trial(snapshot, width=80, height=60)
     shown = " ".join(trial.press("2", "down", "enter").split())
     assert shown.count(reason) == 2, shown  # once among the attempts, once in the log
+
+
+@pytest.mark.parametrize("keys", [("pageup",), ("f",), ("up",), ("home",)])
+@pytest.mark.parametrize("filters", [("/", "x", "enter"), ("l",)])
+def test_rows_of_the_filter_before_are_never_held_as_matches(keys: tuple[str, ...], filters: tuple[str, ...]) -> None:
+    trial = Trial()
+    assert "Searching" in trial.press("3", *filters)
+    shown = trial.press(*keys)
+    assert "Searching" in shown
+    found = dataclasses.replace(SNAPSHOT, logs=(entry(77),), logs_of=trial.screen.wanted.logs)
+    trial.screen.snapshot = found
+    shown = trial.press()
+    assert "line 77" in shown
+    assert "line 1 " not in shown
+    trial.press("f")
+    trial.screen.snapshot = dataclasses.replace(found, logs=(entry(78),))
+    assert "line 77" in trial.press(), "held"
+    assert "line 78" in trial.press("f"), "followed"
+
+
+def test_times_of_tasks_are_compared_with_the_clock_of_the_database() -> None:
+    """The clock of the console's host is an hour behind."""
+    due = dataclasses.replace(queued(IDS[0]), due_at="2026-11-24T20:57:00Z")
+    later = dataclasses.replace(queued(IDS[1], due=False), due_at="2026-11-24T20:59:30Z")
+    good = changed(next_tasks=(due,), later_tasks=(later,), clock_ahead_seconds=3600.0)
+    running = record(status=Status.IN_PROGRESS, started_at="2026-11-24T20:57:30Z", finished_at=None)
+    screen = Screen(None)
+    screen.snapshot = Snapshot(good, good, detail=Detail(IDS[0], running))
+    now = moment("2026-11-24T20:58:00Z") - 3600.0
+    screen.press("2")
+    text = "\n".join(line.text for line in screen.frame(120, 24, now))
+    assert "60 s" in text
+    assert "in 90 s" in text
+    screen.opened.append(IDS[0])
+    assert "running for 30 s" in "\n".join(line.text for line in screen.frame(120, 24, now))
+
+
+def test_workers_beyond_the_list_count_in_the_head_and_in_their_pool() -> None:
+    counts = WorkerCounts(5000, 4100, 0, 5000, 0, 900, 1, 0)
+    pools = (WorkerPoolReading("node", "default", 5000, 4100, 0, None, 1.0),)
+    reading = changed(workers=(WORKER,), more_workers=4999, worker_counts=counts, worker_pools=pools)
+    shown = Trial(Snapshot(reading, reading), width=100, height=50).press()
+    assert "5,000 workers" in shown
+    assert "4,100 of 5,000 busy" in shown

@@ -139,3 +139,73 @@ def test_a_queue_with_messages_that_no_worker_takes_is_named(
     told = [alarm for alarm in found if "no worker takes from" in alarm]
     words = "no worker takes from movies (3 messages): give a [pool:NAME] this queue, or change [routes]"
     assert told == [words] * is_alarm
+
+
+def late(node: str, count: int, pool: str = "default") -> tuple[WorkerReading, ...]:
+    return tuple(
+        dataclasses.replace(
+            LATE, worker_id=f"{node}{slot}", node_name=node, pool=pool, slot=slot, age_seconds=20.0 + slot
+        )
+        for slot in range(count)
+    )
+
+
+def test_late_workers_of_a_pool_share_one_alarm() -> None:
+    assert alarms(changed(workers=(*late("a", 40), *late("b", 1), WORKER)), seen()) == (
+        "40 workers of pool default on a have sent no heartbeat, the longest for 59 s",
+        "worker default/0 on b has sent no heartbeat for 20 s",
+    )
+
+
+def test_late_workers_of_many_nodes_share_one_alarm() -> None:
+    """PostgreSQL was away for 20 s: its 300 workers made 300 alarms."""
+    workers = tuple(worker for node in range(100) for worker in late(f"node{node}", 3))
+    assert alarms(changed(workers=(*workers, WORKER)), seen()) == (
+        "300 of 301 workers have sent no heartbeat, the longest for 22 s: "
+        "pool default on node0, default on node1, default on node2 and 97 more",
+    )
+
+
+def test_late_and_ready_workers_beyond_the_list_of_a_reading_count() -> None:
+    """The list has the newest 500; here it has one, and PostgreSQL has counted the others."""
+    everybody = (*late("a", 2), *[dataclasses.replace(BUSY, worker_id=f"b{n}") for n in range(600)], WORKER)
+    reading = changed(workers=everybody, depth=waiting(3, 90.0))
+    cut = dataclasses.replace(reading, workers=(BUSY,), more_workers=len(everybody) - 1)
+    assert alarms(cut, seen()) == (
+        "2 workers of pool default on a have sent no heartbeat, the longest for 21 s",
+        "a task has been due for 90 s",
+    )
+    old = dataclasses.replace(BUSY, age_seconds=40.0)
+    lost = dataclasses.replace(reading, workers=(old,), more_workers=len(everybody) - 1)
+    assert not any("no worker is running" in alarm for alarm in alarms(lost, seen()))
+
+
+def test_several_queues_and_types_share_one_alarm_each() -> None:
+    types = tuple((f"type{number}", 2) for number in range(5))
+    depth = dataclasses.replace(waiting(10, 1.0), by_type=types)
+    worker = dataclasses.replace(KNOWS, queues=())
+    queues = tuple(QueueReading(f"queue{number}", 3, 0) for number in range(4))
+    known = seen(missing_queues=("q1", "q2", "q3", "q4"), down_queues={"d1": "node b is down", "d2": "node b is down"})
+    keeper = dataclasses.replace(UNKEPT, unkept=("u1", "u2"))
+    found = alarms(changed(depth=depth, workers=(worker,), queues=queues, processes=(keeper,)), known)
+    assert found == (
+        "RabbitMQ: 2 queues are down (d1, d2), for example: node b is down: their tasks wait; "
+        "start the nodes that are down, or use quorum queues",
+        "4 queues are missing in RabbitMQ (q1, q2, q3 and 1 more): start a worker or keeper, which declares them",
+        "RabbitMQ: it keeps no hints for u1, u2; a quorum queue needs most of its nodes: their tasks wait; "
+        "start the nodes that are down",
+        "no worker runs the 5 task types type0, type1, type2 and 2 more (10 tasks pending): "
+        "install them, or let a [pool:NAME] take them, and restart the workers",
+        "no worker takes from 4 queues: queue0, queue1, queue2 and 1 more (12 messages): "
+        "give a [pool:NAME] these queues, or change [routes]",
+    )
+
+
+def test_slots_given_up_on_many_nodes_share_one_alarm() -> None:
+    keepers = tuple(
+        dataclasses.replace(GIVEN_UP, process_id=f"k{number}", node_name=f"node{number}") for number in range(50)
+    )
+    assert alarms(changed(processes=keepers), seen()) == (
+        "100 slots on 50 nodes (node0, node1, node2 and 47 more) are given up, because their children "
+        "ended before they were ready, for example: no memory; dtqs ctl reload on each node tries again",
+    )

@@ -23,8 +23,6 @@ export const bar = (fraction, label) =>
   );
 
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
-/** Count all workers, also those beyond the list in the reading. */
-const allWorkers = (reading) => (reading.workers ? reading.workers.length + reading.more_workers : null);
 
 export function overviewPage(main, context) {
   return context.may("admin") ? systemPage(main) : ownPage(main);
@@ -162,19 +160,18 @@ function factsPart({ reading, awaySince }) {
       `${all.length} ${role === "api" ? "API process" : role}${all.length === 1 ? "" : role === "api" ? "es" : "s"}`,
     ),
   );
-  const nodes = new Set((reading.workers || []).map((worker) => worker.node_name)).size;
+  const workers = reading.worker_counts; // all of them, also those beyond the list in the reading
   return h(
     "ul",
     { class: "facts" },
     servers,
     others,
-    reading.workers ? h("li", {}, `${plural(allWorkers(reading), "worker")} on ${plural(nodes, "node")}`) : null,
+    workers ? h("li", {}, `${plural(workers.workers, "worker")} on ${plural(workers.nodes, "node")}`) : null,
   );
 }
 
 function tileParts({ reading, rates }) {
-  const { depth, workers } = reading;
-  const busy = workers?.filter((worker) => worker.task_id).length;
+  const { depth, worker_counts: workers } = reading;
   const tile = (title, value, detail, kind = "") =>
     h(
       "div",
@@ -198,7 +195,7 @@ function tileParts({ reading, rates }) {
       `${count(depth?.pending)}${depth?.more ? "+" : ""}`,
       depth?.oldest_seconds ? `oldest due for ${seconds(depth.oldest_seconds)}` : `${count(depth?.later)}${many} later`,
     ),
-    tile("running", count(depth?.in_progress), `${busy ?? "–"} of ${count(allWorkers(reading))} workers busy`),
+    tile("running", count(depth?.in_progress), `${count(workers?.busy)} of ${count(workers?.workers)} workers busy`),
     tile(
       "wait p50",
       seconds(reading.latency?.wait_p50),
