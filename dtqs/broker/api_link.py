@@ -24,6 +24,7 @@ from dtqs.config import RabbitmqSection
 from dtqs.confirmed import Confirmed
 from dtqs.deadline import Deadline
 from dtqs.event import DeadLetter, LogRef, TaskEvent, decode_events
+from dtqs.repeated_line import RepeatedLines
 from dtqs.routes import NO_ROUTES, Routes
 from dtqs.task import Due
 
@@ -58,6 +59,7 @@ class ApiLink:
     ) -> None:
         """`is_genuine` judges the signature of outcomes in an event."""
         self._watched, self._on_events, self._is_genuine = watched, on_events, is_genuine
+        self._foreign = RepeatedLines(logger)
         loop = _GeventLoop()
         self._consuming = BrokerConnection(loop, section, f"{name} consumes", self._on_consuming_channel)
         line = PublishingLine(loop, section, f"{name} publishes", routes, CONFIRMED_BYTES)
@@ -122,7 +124,7 @@ class ApiLink:
         try:
             events = decode_events(body, self._watched, self._is_genuine)
         except DeadLetter:
-            logger.error("dead letter dropped", extra={"size_bytes": len(body)})
+            self._foreign.tell(logging.ERROR, "dead letter dropped", size_bytes=len(body))
             return
         if events:
             self._on_events(events)

@@ -14,6 +14,7 @@ from pika.channel import Channel
 from pika.spec import Basic
 
 from dtqs.event import DeadLetter, Hint, decode_hint
+from dtqs.repeated_line import RepeatedLines
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Consumer:
     ) -> None:
         self._queue, self._numbers = queue, numbers
         self._on_delivery, self._on_cancelled = on_delivery, on_cancelled
+        self._foreign = RepeatedLines(logger)
         self._channel: Channel | None = None
         self._number = 0
         self._consumer_tag: str | None = None
@@ -115,7 +117,7 @@ class Consumer:
         try:
             delivery = Delivery(self._number, tag, decode_hint(body))
         except DeadLetter:
-            logger.error("dead letter dropped", extra={"size_bytes": len(body)})
+            self._foreign.tell(logging.ERROR, "dead letter dropped", size_bytes=len(body))
             channel.basic_nack(tag, requeue=False)
             return
         if self._wanted:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 
 from dtqs import naming
+from dtqs.repeated_line import RepeatedLines
 
 logger = logging.getLogger(__name__)
 UNKNOWN_SECONDS = 10.0
@@ -28,6 +29,7 @@ class Detour:
         self._installed, self._comes_back = frozenset(installed), comes_back
         self._visits: OrderedDict[str, int] = OrderedDict()
         self._told: dict[str, float] = {}
+        self._unknown = RepeatedLines(logger)
 
     def pause(self, task_type: str, task_ids: Sequence[str]) -> tuple[float, float]:
         """Return the time until the tasks are published again, and the longest one if no living worker runs them."""
@@ -37,7 +39,8 @@ class Detour:
     def seconds(self, task_type: str, task_ids: Sequence[str]) -> float:
         """Return the time until the tasks are published again: none at first, then longer for those that come back."""
         if task_type not in self._installed:
-            logger.warning("unknown task type put off", extra={"task_type": task_type, **naming.of_ids(task_ids)})
+            fields = {"task_type": task_type, **naming.of_ids(task_ids)}
+            self._unknown.tell(logging.WARNING, "unknown task type put off", kind=task_type, **fields)
             return UNKNOWN_SECONDS
         self._tell(task_type)
         visits = max(map(self._visit, task_ids), default=1)
