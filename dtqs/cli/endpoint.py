@@ -4,8 +4,11 @@ Sources: DTQS_URL and DTQS_API_KEY, else client.env beside the configuration fil
 """
 
 import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from dtqs.cli.options import no_configuration
@@ -78,12 +81,17 @@ def _keep_key(path: Path | None, url: str | None, environ: Mapping[str, str]) ->
     The file may be in a folder of another user, who would receive the key.
     """
     if path and url and environ.get(KEY) and not environ.get(URL) and not is_local(checked_url(url, URL)):
-        raise ConfigError(
-            [
-                f"{path.parent / CLIENT_ENV} names {shown_url(url)}, and the environment's {KEY} may be for another "
-                f"server: set {URL} too, or unset {KEY}"
-            ]
-        )
+        raise _kept(str(path.parent / CLIENT_ENV), url)
+
+
+def _kept(place: str, url: str) -> ConfigError:
+    """Return the error for a place that names a server, which must not get the key of the environment."""
+    return ConfigError(
+        [
+            f"{place} names {shown_url(url)}, and the environment's {KEY} may be for another server: "
+            f"set {URL} too, or unset {KEY}"
+        ]
+    )
 
 
 def _listening(path: Path | None, environ: Mapping[str, str]) -> str:
@@ -94,4 +102,19 @@ def _listening(path: Path | None, environ: Mapping[str, str]) -> str:
         raise ConfigError([f"{fault}; to use the API without it, set {URL} and {KEY}"])
     if host in ("0.0.0.0", "::", "*"):
         host = "127.0.0.1"
-    return checked_url(f"http://{f'[{host}]' if ':' in host else host}:{port}", settings.origin("api", "port"))
+    url = checked_url(f"http://{f'[{host}]' if ':' in host else host}:{port}", settings.origin("api", "port"))
+    if path and environ.get(KEY) and not settings.is_variable("api", "host") and not _is_here(url, host):
+        raise _kept(f"[api] host in {path}", url)
+    return url
+
+
+def _is_here(url: str, host: str) -> bool:
+    """Return whether a host is this machine: loopback, or an address of its interfaces."""
+    if is_local(url):
+        return True
+    with suppress(ValueError, OSError):
+        address = ip_address(host)  # not a name, whose owner decides on its address
+        with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            return True
+    return False

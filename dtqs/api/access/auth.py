@@ -5,6 +5,7 @@ A key is looked up by its hash, and remembered for some seconds.
 
 import hashlib
 import ipaddress
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from dtqs.api.access.throttle import Throttle, address_of
 from dtqs.api.http.body import HOLDER
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
 
+logger = logging.getLogger(__name__)
 _REMEMBERED_LIMIT = 4096
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _NOT_REMEMBERED: tuple[float, ApiKey | None] = (0.0, None)
@@ -58,18 +60,14 @@ class Auth:
         proxies: Iterable[str] = (),
         may_write: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self._find, self._sessions, self._hosts, self.enabled, self._may_write = (
-            find,
-            sessions,
-            hosts,
-            enabled,
-            may_write,
-        )
+        self._find, self._sessions, self._hosts = find, sessions, hosts
+        self.enabled, self._may_write = enabled, may_write
         self._remembered: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._good: dict[bytes, None] = {}
         self._looks = SharedLookups[ApiKey | None]()
         self._throttle = Throttle()
         self._proxies = tuple(ipaddress.ip_network(each) for each in proxies)
+        self._has_noted = False
 
     def require(self, req: falcon.Request, scope: str) -> Caller:
         """Return the caller.
@@ -106,7 +104,7 @@ class Auth:
         return key if time.monotonic() < expires_at else self._look_up(req, secret, digest)
 
     def _look_up(self, req: falcon.Request, secret: str, digest: bytes) -> ApiKey | None:
-        address = address_of(req, self._proxies)
+        address = address_of(req, self._proxies, lambda: self._note_unreadable(req))
         # others behind the same proxy may guess keys: that must not lock out the holder of a good key
         if digest in self._good:
             return self._looks.get(digest, lambda: self._found(secret, digest, address))
@@ -114,6 +112,15 @@ class Auth:
             expires_at, key = self._remembered.get(digest, _NOT_REMEMBERED)
             # another request with this key may have looked it up during the wait
             return key if time.monotonic() < expires_at else self._found(secret, digest, address)
+
+    def _note_unreadable(self, req: falcon.Request) -> None:
+        """Log it once: all callers behind that proxy share one address, and so one limit of unknown keys."""
+        if not self._has_noted:
+            self._has_noted = True
+            logger.warning(
+                "the last entry of X-Forwarded-For is no address: the callers of this proxy count as one",
+                extra={"proxy": req.env.get("REMOTE_ADDR") or "a socket"},
+            )
 
     def _found(self, secret: str, digest: bytes, address: str) -> ApiKey | None:
         now = time.monotonic()

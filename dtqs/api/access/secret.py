@@ -39,7 +39,7 @@ def file_fault(config: Config) -> Fault | None:
     if not config.api.auth or config.api.secret is not None:
         return None
     with suppress(OSError):
-        return _fault(path, path.stat(), {_ROOT, me if me != _ROOT else path.parent.stat().st_uid})
+        return _fault(path, path.lstat(), {_ROOT, me if me != _ROOT else path.parent.stat().st_uid})
     return None
 
 
@@ -91,15 +91,31 @@ def _read_or_make(path: Path) -> str:
 
 def _read(path: Path) -> str:
     """Return the text of the file. Raises ConfigError if another user may have written it, OSError, ValueError."""
-    with path.open(encoding="utf-8") as file:
-        fault = _fault(path, os.fstat(file.fileno()), {_ROOT, os.geteuid()})
-        if fault is not None and fault.refused:
-            raise ConfigError([f"{fault.found}; {fault.advice}"])
+    _refuse(_fault(path, path.lstat(), {_ROOT, os.geteuid()}))
+    # it may have become a link, or a pipe, since the look at it
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, encoding="utf-8") as file:
+        _refuse(_fault(path, os.fstat(descriptor), {_ROOT, os.geteuid()}))
         return file.read()
 
 
+def _refuse(fault: Fault | None) -> None:
+    if fault is not None and fault.refused:
+        raise ConfigError([f"{fault.found}; {fault.advice}"])
+
+
 def _fault(path: Path, found: os.stat_result, owners: set[int]) -> Fault | None:
-    """Check owner and mode. The group may read a file of root's, since otherwise no service could."""
+    """Check kind, owner and mode. The group may read a file of root's, since otherwise no service could.
+
+    A link could lead to a file whose content everybody knows.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "no regular file"
+        return Fault(
+            f"{path}: it is {kind}",
+            "delete it and start `dtqs api` again, or set [api] secret_file to its target",
+            True,
+        )
     mode = f"{stat.S_IMODE(found.st_mode):04o}"
     if found.st_uid not in owners:
         advice = "delete it and start `dtqs api` again, or give it to that user: chown USER FILE; or run as its owner"

@@ -5,6 +5,7 @@ with too many failures is not refused: its look-ups take turns. A running look-u
 """
 
 import ipaddress
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ TURNS_PER_SECOND, ALL_TURNS_PER_SECOND = 10.0, 50.0
 PATIENCE_SECONDS = 2.0
 _ADDRESSES_LIMIT = 4096
 _V6_NETWORK = 64
+_WITH_PORT = re.compile(r"\[([^\[\]]{2,60})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -129,17 +131,22 @@ class Throttle:
         self._sleep(at - now)
 
 
-def address_of(req: falcon.Request, proxies: Sequence[Network] = ()) -> str:
+def address_of(
+    req: falcon.Request, proxies: Sequence[Network] = (), unreadable: Callable[[], None] = lambda: None
+) -> str:
     """Return the address whose failures count together: an IPv4 address, or an IPv6 /64, which one host may own.
 
     A proxy on this machine, or one of `proxies`, names its client in the last entry of X-Forwarded-For. Other senders
-    may forge this header.
+    may forge this header. `unreadable` is called for an entry of such a proxy that is no address.
     """
     address = _parsed(req.env.get("REMOTE_ADDR") or "127.0.0.1")
     entries = (req.env.get("HTTP_X_FORWARDED_FOR") or "").split(",")
     while entries and (address is None or _is_proxy(address, proxies)):
-        named = _parsed(entries.pop().strip())
+        entry = entries.pop().strip()
+        named = _parsed(entry)
         if named is None:
+            if entry:
+                unreadable()
             break
         address = named
     if isinstance(address, ipaddress.IPv6Address):
@@ -152,9 +159,13 @@ def _is_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address, proxies: S
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address; an IPv4-mapped IPv6 address becomes IPv4."""
+    """Return the address; an IPv4-mapped IPv6 address becomes IPv4.
+
+    Some proxies add the client's port: `203.0.113.9:51234`, `[2001:db8::7]:443`.
+    """
+    found = _WITH_PORT.fullmatch(text)
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address((found[1] or found[2]) if found else text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

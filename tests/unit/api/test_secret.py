@@ -86,6 +86,27 @@ def test_a_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_r
         assert api_secret(config(tmp_path)) == made
 
 
+@pytest.mark.parametrize("target", ["/etc/os-release", "/nowhere/secret"])
+def test_a_link_is_refused_since_everybody_may_know_its_target(tmp_path: Path, target: str) -> None:
+    (tmp_path / FILE_NAME).symlink_to(target)
+    with pytest.raises(ConfigError, match=r"api-secret: it is a link; delete it .* or set .* secret_file"):
+        api_secret(config(tmp_path))
+    assert [check.state for check in signing(config(tmp_path))] == ["failed"]
+    assert not Path("/nowhere").exists()
+
+
+def test_a_pipe_is_refused_and_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE_NAME)
+    with pytest.raises(ConfigError, match="api-secret: it is no regular file"):
+        api_secret(config(tmp_path))
+
+
+def test_a_secret_file_may_be_a_link_as_kubernetes_makes_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("s" * 64)
+    (tmp_path / "secret").symlink_to("data")
+    assert api_secret(config(tmp_path / "a", DTQS_API_SECRET_FILE=str(tmp_path / "secret")))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     api_secret(config(tmp_path))

@@ -131,6 +131,11 @@ def test_only_loopback_may_forward_a_callers_address(remote: str, forwarded: str
         ("10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.2, 127.0.0.1", "198.51.100.1"),
         ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ("2001:db8::1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1:51234", "198.51.100.1"),
+        ("10.0.0.1", "6.6.6.6, [2001:db8:1:2::7]:443", "2001:db8:1:2::/64"),
+        ("10.0.0.1", "6.6.6.6, [2001:db8:1:2::7]", "2001:db8:1:2::/64"),
+        ("10.0.0.1", "198.51.100.1:1, 10.0.0.2:80", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, 203.0.113.9:port", "10.0.0.1"),
         ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
         ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
         ("10.0.0.1", None, "10.0.0.1"),
@@ -140,6 +145,17 @@ def test_only_loopback_may_forward_a_callers_address(remote: str, forwarded: str
 def test_a_trusted_proxy_names_the_caller(remote: str, forwarded: str | None, address: str) -> None:
     proxies = [ipaddress.ip_network("10.0.0.0/24"), ipaddress.ip_network("2001:db8::1")]
     assert address_of(request(remote, {"X-Forwarded-For": forwarded} if forwarded else None), proxies) == address
+
+
+def test_an_entry_of_a_trusted_proxy_that_is_no_address_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    asked = Asked(("10.0.0.0/24",))
+    for number in range(3):
+        asked.guess(1, "10.0.0.1", {"X-Forwarded-For": f"198.51.100.1, secret{number}"})
+        asked.guess(1, "192.0.2.1", {"X-Forwarded-For": "nonsense"})
+        asked.guess(1, "10.0.0.1")
+    assert len(caplog.records) == 1
+    assert "X-Forwarded-For" in caplog.records[0].message
+    assert "secret" not in caplog.text
 
 
 class Asked:

@@ -84,6 +84,26 @@ def test_the_key_of_the_environment_is_not_shown_to_a_server_that_only_a_file_na
     assert find_endpoint(tmp_path / "dtqs.ini", {"DTQS_API_KEY": "k", "DTQS_URL": "https://evil.example"}).key == "k"
 
 
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.7", "2001:db8::7", "localhost.evil.example"])
+def test_the_key_of_the_environment_is_not_shown_to_a_host_that_only_a_file_names(tmp_path: Path, host: str) -> None:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(f"[api]\nhost = {host}\n", encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"\[api\] host in .*dtqs\.ini names .*DTQS_API_KEY may be for another server"
+    ):
+        find_endpoint(ini, {"DTQS_API_KEY": "k"})
+    assert find_endpoint(ini, {}).key is None
+    assert find_endpoint(ini, {"DTQS_API_KEY": "k", "DTQS_API_HOST": "10.0.0.7"}).url == "http://10.0.0.7:8080"
+    assert find_endpoint(ini, {"DTQS_API_KEY": "k", "DTQS_URL": "http://10.0.0.7"}).key == "k"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::", "*", "127.0.0.9"])
+def test_the_key_of_the_environment_is_shown_to_this_machine(tmp_path: Path, host: str) -> None:
+    ini = tmp_path / "dtqs.ini"
+    ini.write_text(f"[api]\nhost = {host}\n", encoding="utf-8")
+    assert find_endpoint(ini, {"DTQS_API_KEY": "k"}).key == "k"
+
+
 def test_no_message_shows_user_and_password_of_a_url(tmp_path: Path) -> None:
     (tmp_path / "client.env").write_text("DTQS_URL=https://u:hunter2@tasks.example\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"names https://tasks\.example,"):
