@@ -82,7 +82,7 @@ class FilesSection(Section):
     )
     s3_path_style: bool = Field(True, description="put the bucket into the URL's path; off: into the host name")
     s3_sources: tuple[str, ...] = Field(
-        (), description="buckets that s3: sources may name; BUCKET/PREFIX allows a part of one"
+        (), description="buckets that s3: sources may name; BUCKET/FOLDER allows a folder, BUCKET/KEY one object"
     )
     s3_timeout_seconds: float = Field(
         30.0, ge=1, le=600, description="seconds that the object storage may take to connect, or send nothing"

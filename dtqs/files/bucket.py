@@ -118,7 +118,9 @@ class BucketSources:
         """Return why `bucket/key` may not be opened; None if it may."""
         if not self._section.s3_sources:
             return "s3: sources are not configured; allowed buckets are listed in [files] s3_sources"
-        if not any(place.startswith(source if "/" in source else f"{source}/") for source in self._section.s3_sources):
+        # without the slash, archive/public would open archive/public-drafts too
+        allowed = self._section.s3_sources
+        if place not in allowed and not any(place.startswith(f"{each.removesuffix('/')}/") for each in allowed):
             return "not in a bucket of [files] s3_sources"
         if self._own and place.startswith(self._own):
             return "uploads and outputs can be opened only as upload:ID, which checks their owner"

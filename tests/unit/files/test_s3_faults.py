@@ -105,3 +105,18 @@ def test_a_source_is_fetched_again_at_the_time_that_the_storage_names(wire: S3Wi
         BucketSources(SECTION, client).fetch("s3://pictures/a", "pictures/a", io.BytesIO())
     assert not isinstance(caught.value, InputRefused)
     assert (caught.value.retry_after_seconds, answers.asked, waits) == (60, 1, [])
+
+
+@pytest.mark.parametrize("source", ["archive/public", "archive/public/"])
+def test_a_folder_of_sources_opens_no_folder_whose_name_begins_alike(source: str) -> None:
+    sources = BucketSources(FilesSection(s3_sources=(source, "pictures")), S3Client(SECTION))
+    assert sources.refusal("archive/public/a.png") is None
+    assert sources.refusal("pictures/a.png") is None
+    for place in ("archive/public-drafts/a.png", "archive/publications.pdf", "archive-2/public/a", "pictures-2/a"):
+        assert sources.refusal(place) == "not in a bucket of [files] s3_sources"
+
+
+def test_one_object_may_be_a_source() -> None:
+    sources = BucketSources(FilesSection(s3_sources=("archive/logo.png",)), S3Client(SECTION))
+    assert sources.refusal("archive/logo.png") is None
+    assert sources.refusal("archive/logo.png.bak") == "not in a bucket of [files] s3_sources"
