@@ -551,7 +551,7 @@ def test_a_value_that_names_no_template_fails_the_task_and_is_not_looked_for_out
         ("https://example.org/a%3Fb.csv", "a?b.csv", "text/csv"),
         ("https://example.org", "attachment-1.png", "image/png"),
         ("https://example.org/%E2%80%AEa.csv", "attachment-1.png", "image/png"),
-        (f"upload:{uuid7()}", "attachment-1.png", "image/png"),
+        ("upload:018f6b2e-4a57-7c31-9d2e-5b8f0a6c1d42", "attachment-1.png", "image/png"),
     ],
 )
 def test_the_name_is_the_last_part_of_the_source(source: str, name: str, kind: str) -> None:
