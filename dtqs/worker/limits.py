@@ -110,7 +110,7 @@ class AttemptLimits:
         now = time.monotonic()
         if now >= self.lease.look_at and self.lease.is_ending(now):
             raise Interrupted(Reason.LEASE)
-        self._request, self._deadline = None, now + limit_seconds
+        self._request, self._deadline, self._is_deferring = None, now + limit_seconds, False
         self._slot.kill_at(self._deadline + self._hard)
         # the previous attempt may have replaced the handler; without one the signal would end the process
         if self._handler is not None and getsignal(signal.SIGUSR1) is not self._handler:
@@ -122,7 +122,7 @@ class AttemptLimits:
 
     def disarm(self) -> None:
         """End the attempt: from now on nothing is raised."""
-        self._armed = None
+        self._armed, self._is_deferring = None, False
         self._slot.kill_at(0.0)  # the next steps may wait for PostgreSQL, and are not the attempt's time
 
     def cancel(self, task_ids: list[str]) -> None:
@@ -148,15 +148,16 @@ class AttemptLimits:
         if threading.get_ident() != self._main:
             yield
             return
-        self._is_deferring, began = True, time.monotonic()
-        self._slot.kill_at(0.0)
+        began = time.monotonic()
         try:
+            self._is_deferring = True
+            self._slot.kill_at(0.0)
             yield
         finally:
             now = time.monotonic()
             self._deadline += max(0.0, now - began - _OWN_SECONDS)
+            self._is_deferring = False  # first, since another step may fail
             self._slot.kill_at(self._deadline + self._hard)
-            self._is_deferring = False
         armed = self._armed
         # the thread may never find an attempt with endless reports outside of a report
         if armed is not None and now >= self._deadline and self._pending() is None:

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from dtqs.scoreboard import Scoreboard
+from dtqs.scoreboard import Scoreboard, Slot
 from dtqs.supervisor.spawn import _offer_stacks
 from dtqs.worker.limits import UNMASK_SECONDS, AttemptLimits, Interrupted, Reason, _Request
 from dtqs.worker.own_lease import OwnLease
@@ -343,3 +344,34 @@ def test_spent_processor_time_has_the_attempt_killed_although_its_thread_obeys_n
     request = limits._pending()
     assert request
     assert request.reason is Reason.CPU_LIMIT
+
+
+class FailingSlot:
+    """A slot whose `kill_at` fails once in the main thread, after this many calls."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot, self.calls_until_failure = slot, -1
+
+    def kill_at(self, at: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.calls_until_failure -= 1
+            if self.calls_until_failure == 0:
+                raise MemoryError
+        self._slot.kill_at(at)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._slot, name)
+
+
+@pytest.mark.parametrize("failing_call", [1, 2], ids=["at its begin", "at its end"])
+def test_an_error_in_a_report_leaves_the_next_attempt_its_time_limit(limits: AttemptLimits, failing_call: int) -> None:
+    """Otherwise nothing could interrupt an attempt of this process any more."""
+    slot = FailingSlot(limits._slot)
+    limits._slot = cast(Slot, slot)
+    limits.start()
+    limits.arm(TASK, 60.0)
+    slot.calls_until_failure = failing_call
+    with pytest.raises(MemoryError), limits.interrupts_deferred():
+        pass
+    limits.disarm()
+    assert interrupted(limits, 0.2, seconds=3.0) is Reason.TIME_LIMIT
