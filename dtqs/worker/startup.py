@@ -99,14 +99,26 @@ class Startup:
         return True
 
     def register(self, lease: OwnLease) -> bool:
-        """Insert the worker's row, with its first heartbeat. Return False if the worker must stop."""
-        began = time.monotonic()
+        """Insert the worker's row, with its first heartbeat. Return False if the worker must stop.
+
+        After a wait the lease must not have ended already: the supervisor would kill this worker.
+        """
+
+        def insert() -> float:
+            began = time.monotonic()
+            self._store.workers.register(self._identity)
+            return began
+
+        def note(began: float | None) -> None:
+            if began is not None:
+                lease.confirmed(began)
+                self._seat.slot.heartbeat()
+
         self._seat.slot.worker(self._identity.worker_id)
-        self._persist(lambda: self._store.workers.register(self._identity))
-        lease.confirmed(began)
-        if not self._stop.requested:
-            self._seat.slot.heartbeat()
+        note(self._persist(insert))
         self._persist(lambda: self._store.leases.warm_up(self._identity.worker_id))
+        if lease.is_ending(time.monotonic()):
+            note(self._persist(insert))
         return not self._stop.requested
 
     def _persist(self, call: Callable[[], T]) -> T | None:

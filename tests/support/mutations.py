@@ -362,7 +362,7 @@ MUTATIONS = [
         ("node_id = %(node_id)s::uuid AND ", ""),
         (" AND boot_id <> %(boot_id)s::uuid", ""),
     ),
-    *_of("register_worker.sql", " ON CONFLICT (id) DO NOTHING"),
+    *_of("register_worker.sql", " ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()"),
     *_of("lock_rates.sql", " ORDER BY wanted.key"),
     *_of(
         "read_back.sql",

@@ -13,6 +13,7 @@ from dtqs.scoreboard import Death, Scoreboard
 from dtqs.store.workers import ProcessTotals
 from dtqs.uuid7 import uuid7
 from dtqs.worker.arrival import Waiting
+from dtqs.worker.own_lease import OwnLease
 from dtqs.worker.startup import Startup
 
 LOCKED, FREE, TASK = uuid7(), uuid7(), uuid7()
@@ -119,3 +120,41 @@ def test_only_a_death_by_a_time_limit_is_final_for_types_without_a_retry(
     store = Store([])
     settle(store, monkeypatch, cause)
     assert store.final == [final, final]
+
+
+class SlowStart:
+    """A store whose steps wait for PostgreSQL for some seconds of its own clock, and answer then."""
+
+    def __init__(self, register_seconds: float, warm_up_seconds: float) -> None:
+        self.now, self.registered = 1000.0, list[float]()
+        self._up_at, self._warm_up_seconds = 1000.0 + register_seconds, warm_up_seconds
+        self.workers = SimpleNamespace(register=self._register)
+        self.leases = SimpleNamespace(warm_up=self._warm_up)
+
+    def _register(self, _: object) -> None:
+        if self.now < self._up_at:
+            self.now += 12.0
+            raise StoreUnavailable("down")
+        self.registered.append(self.now)
+        self.now += 0.01
+
+    def _warm_up(self, _: str) -> None:
+        self.now += self._warm_up_seconds
+
+
+@pytest.mark.parametrize(("register_seconds", "warm_up_seconds"), [(0.0, 0.0), (3600.0, 0.0), (0.0, 40.0)])
+def test_the_lease_of_a_new_worker_begins_after_its_wait(
+    register_seconds: float, warm_up_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it has ended before the worker is ready, and the supervisor kills it."""
+    store = SlowStart(register_seconds, warm_up_seconds)
+    monkeypatch.setattr("dtqs.worker.startup._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("dtqs.worker.startup.time", SimpleNamespace(monotonic=lambda: store.now))
+    board = Scoreboard(1)
+    slot = board.slot(0)
+    slot.begin()
+    seat, identity = cast(Any, SimpleNamespace(slot=slot, deaths=())), cast(Any, SimpleNamespace(worker_id=uuid7()))
+    lease = OwnLease(slot, 30.0)
+    assert Startup(seat, identity, cast(Any, store), Waiting(slot), Stop(), BOOT_SECONDS).register(lease)
+    assert not lease.is_ending(store.now)
+    assert board.read(0).held_until == pytest.approx(store.registered[-1] + 30.0)
