@@ -3,7 +3,7 @@ control.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,7 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.channel import Channel
 
 from dtqs.config import RabbitmqSection
-from dtqs.config.broker_url import host_urls, tls
+from dtqs.config.broker_url import host_urls, names_files, tls
 from dtqs.errors import ConfigError
 from dtqs.routes import QUEUE as QUEUE
 
@@ -54,6 +54,14 @@ def parameters(section: RabbitmqSection, name: str) -> list[pika.URLParameters]:
         value.client_properties = {"connection_name": name}
     random.shuffle(found)
     return found
+
+
+def renew_tls(hosts: Sequence[pika.URLParameters], section: RabbitmqSection) -> None:
+    """Read the files of TLS again: certificates may have been renewed. Raises ValueError, and changes nothing then."""
+    url = section.url.get_secret_value()
+    context = tls(url) if names_files(url) else None
+    for value in hosts if context is not None else ():
+        value.ssl_options = pika.SSLOptions(context)
 
 
 def url_problem(url: str) -> str | None:

@@ -54,6 +54,11 @@ def _check_host(host: str, number: int, has_user: bool) -> None:
         raise ValueError(f"{shown} is not within 1 to 65535")
 
 
+def names_files(url: str) -> bool:
+    """Tell whether the URL names files of TLS."""
+    return any(name in _FILES for name, _ in parse_qsl(urlsplit(url).query))
+
+
 def tls(url: str) -> ssl.SSLContext | None:
     """Return the context for amqps://, which checks the broker's certificate and name, or None if pika makes its own.
 

@@ -14,7 +14,7 @@ from pika.connection import Connection, Parameters
 from pika.exceptions import ChannelClosedByBroker
 
 from dtqs.backoff import backoff_seconds
-from dtqs.broker.topology import parameters
+from dtqs.broker.topology import parameters, renew_tls
 from dtqs.config import RabbitmqSection
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ class BrokerConnection:
         on_lost: Callable[[BaseException], None] = lambda _: None,
         on_blocked: Callable[[], None] = lambda: None,
     ) -> None:
-        self._loop, self._hosts, self._name = loop, parameters(section, name), name
+        self._loop, self._section, self._name = loop, section, name
+        self._hosts, self._tls_fault = parameters(section, name), ""
         self._on_channel, self._on_lost, self._on_blocked = on_channel, on_lost, on_blocked
         self._connection: Connection | None = None
         self.channel: Channel | None = None
@@ -63,6 +64,7 @@ class BrokerConnection:
         self.state, self.since = "away", time.monotonic()
         self._refusal: str | None = None
         self._refused_at = 0.0
+        self._is_opening = False
         self._lanes: list[Lane] = []
         self.openings = 0
         """How often a connection was opened, so that questions on an earlier one are not waited for."""
@@ -75,11 +77,23 @@ class BrokerConnection:
     def start(self) -> None:
         if self._stopping:
             return
+        self._renew_tls()
         try:
             to = self._hosts[self._attempt % len(self._hosts)]
             self._connection = self._loop.open(to, self._opened, self._failed, self._closed)
         except Exception as error:  # pika passes on errors of the socket module, such as a failed name resolution
             self._failed(None, error)
+
+    def _renew_tls(self) -> None:
+        """Read certificates that were renewed. With files that cannot be used at the moment, the earlier ones stay."""
+        fault = ""
+        try:
+            renew_tls(self._hosts, self._section)
+        except ValueError as error:
+            fault = str(error)
+        if fault and fault != self._tls_fault:
+            logger.warning("renewed files of TLS cannot be used", extra={"connection": self._name, "reason": fault})
+        self._tls_fault = fault
 
     def stop(self) -> None:
         self._stopping = True
@@ -100,8 +114,10 @@ class BrokerConnection:
             self._connection.channel(on_open_callback=opened)
 
     def reopen_channel(self) -> None:
-        """Open a new channel after the broker closed the last one, which a failed passive declare does."""
-        self.open_channel(self._channel_open)
+        """Open a new channel, beside one that is given up or after the broker closed it. One is opened at a time."""
+        if not self._is_opening and self._connection is not None and self._connection.is_open:
+            self._is_opening = True
+            self.open_channel(self._channel_open)
 
     def _enter(self, state: str) -> None:
         if state != self.state:
@@ -116,6 +132,7 @@ class BrokerConnection:
         if self._stopping:
             connection.close()
         else:
+            self._is_opening = True
             connection.channel(on_open_callback=self._channel_open)
             for lane in self._lanes:
                 lane.open()
@@ -126,7 +143,7 @@ class BrokerConnection:
         self._on_blocked()
 
     def _channel_open(self, channel: Channel) -> None:
-        self._warned, self.channel = False, channel
+        self._warned, self._is_opening, self.channel = False, False, channel
         channel.add_on_close_callback(self._channel_closed)
         if self.state == "away":
             self._enter("connected")
@@ -138,7 +155,12 @@ class BrokerConnection:
         self.channel = None
         self.note_refusal(reason)
         self._on_lost(reason)
-        self.reopen_after(reason, self.reopen_channel)
+        self.reopen_after(reason, self._replace_channel)
+
+    def _replace_channel(self) -> None:
+        """Open a channel in the place of one that the broker closed, which a failed passive declare makes it do."""
+        if self.channel is None:  # otherwise the one that was being opened then has come
+            self.reopen_channel()
 
     def note_refusal(self, reason: BaseException) -> None:
         """Note whether a channel closed because a permission is missing."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from dtqs.broker.loop.connection import BrokerConnection, is_missing, refusal_wo
 from dtqs.broker.loop.threads import ThreadLoop
 from dtqs.config import RabbitmqSection
 from dtqs.deadline import Deadline
+from tests.support.certificates import two_authorities
 from tests.support.helpers import eventually, free_port
 
 
@@ -126,3 +128,117 @@ def test_connections_that_end_at_once_come_again_at_growing_pauses(monkeypatch: 
         monkeypatch.setattr(connection, "_LIVED_SECONDS", 10.0)
         broker.round()
     assert rounds[-1] == 1, "one that has lived begins anew"
+
+
+class SlowBroker:
+    """A loop with one connection, whose channels open when the test says so. Timers wait for the test, too."""
+
+    is_open, is_closed = True, False
+
+    def __init__(self) -> None:
+        self.opening: list[Callable[[Channel], None]] = []
+        self.timers: list[Callable[[], None]] = []
+        self.opened: Callable[[Any], None] = lambda _: None
+        self.hosts: list[Parameters] = []
+
+    def open(self, to: Parameters, opened: Callable[[Any], None], *_: object) -> Connection:
+        self.opened = opened
+        self.hosts.append(to)
+        return cast(Connection, self)
+
+    def later(self, _: float, call: Callable[[], None]) -> None:
+        self.timers.append(call)
+
+    def channel(self, on_open_callback: Callable[[Channel], None]) -> None:
+        self.opening.append(on_open_callback)
+
+    def add_on_connection_blocked_callback(self, _: object) -> None: ...
+    def add_on_connection_unblocked_callback(self, _: object) -> None: ...
+
+    def open_one(self) -> "OneChannel":
+        made = OneChannel()
+        self.opening.pop(0)(cast(Channel, made))
+        return made
+
+    def pass_time(self) -> None:
+        timers, self.timers = self.timers, []
+        for call in timers:
+            call()
+
+
+class OneChannel:
+    def __init__(self) -> None:
+        self.closed: Callable[[Any, Any], None] = lambda *_: None
+
+    def add_on_close_callback(self, call: Callable[[Any, Any], None]) -> None:
+        self.closed = call
+
+    def close(self) -> None:
+        self.closed(self, ChannelClosedByBroker(541, "INTERNAL_ERROR"))
+
+
+def opened(broker: SlowBroker) -> tuple[BrokerConnection, OneChannel]:
+    line = BrokerConnection(broker, RabbitmqSection(), "test")
+    line.start()
+    broker.opened(broker)
+    return line, broker.open_one()
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["opens before the pause ends", "opens after it"])
+def test_a_channel_that_closes_while_another_one_opens_is_replaced_once(is_first: bool) -> None:
+    """Otherwise two would be open, and nobody would close the first."""
+    broker = SlowBroker()
+    line, channel = opened(broker)
+    line.reopen_channel()  # it gives the first up
+    channel.close()
+    if is_first:
+        following = broker.open_one()
+        broker.pass_time()
+    else:
+        broker.pass_time()
+        following = broker.open_one()
+    assert broker.opening == []
+    assert line.channel is cast(Channel, following)
+    following.close()
+    broker.pass_time()
+    assert len(broker.opening) == 1, "a later one is replaced as well"
+
+
+def test_a_connection_that_ends_while_a_channel_opens_is_replaced_with_its_channel() -> None:
+    broker = SlowBroker()
+    line, _ = opened(broker)
+    line.reopen_channel()
+    line._closed(None, ConnectionError("reset"))
+    broker.opening.clear()
+    broker.pass_time()
+    broker.opened(broker)
+    assert line.channel is None
+    broker.open_one()
+    line.reopen_channel()
+    assert len(broker.opening) == 1, "the one that never opened holds up no other"
+
+
+def shown(to: Parameters) -> set[object]:
+    """Return the serial numbers of the authorities that a connection trusts."""
+    assert to.ssl_options
+    return {each["serialNumber"] for each in to.ssl_options.context.get_ca_certs()}
+
+
+def test_renewed_certificates_are_read_before_the_next_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    two_authorities(tmp_path)
+    (tmp_path / "used.pem").write_bytes((tmp_path / "ca.pem").read_bytes())
+    broker = SlowBroker()
+    url = f"amqps://guest:guest@localhost/?cacertfile={tmp_path}/used.pem"
+    line = BrokerConnection(broker, RabbitmqSection.model_validate({"url": url}), "test")
+    line.start()
+    (tmp_path / "used.pem").write_bytes(b"half of a fi")
+    line.start()
+    line.start()
+    assert [shown(to) for to in broker.hosts] == [shown(broker.hosts[0])] * 3
+    assert caplog.messages.count("renewed files of TLS cannot be used") == 1
+    (tmp_path / "used.pem").write_bytes((tmp_path / "other.pem").read_bytes())
+    before = shown(broker.hosts[0])
+    line.start()
+    assert shown(broker.hosts[-1]).isdisjoint(before)
