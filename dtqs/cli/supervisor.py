@@ -120,7 +120,7 @@ def _crew(config: Config, with_workers: bool) -> Crew:
     hire = functools.partial(_worker, config, catalog)
     pools = config.pools.items() if with_workers else ()
     workers = [hire(pool, number) for pool, section in pools for number in range(section.size(cores))]
-    keeper = ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config))
+    keeper = ChildSpec("keeper", "dtqs: keeper", functools.partial(_keep, config, catalog.names()))
     warnings = [*mixed_queues(config.pools, config.routes, catalog.names()), *forbidden_shares(config.pools)]
     return Crew(config, (keeper, *workers), hire, warnings if with_workers else ())
 
@@ -148,7 +148,7 @@ def _work(config: Config, catalog: Catalog, pool: str, number: int, start: Child
     return Worker(config, catalog, seat).run()
 
 
-def _keep(config: Config, start: ChildStart) -> int:
+def _keep(config: Config, installed: Sequence[str], start: ChildStart) -> int:
     log.set_up(config.log.level, config.log.format, "keeper", config.log.file)
     node = Node(start.node_id, start.boot_id, start.board, start.vouch, start.former, start.given_up, start.note)
-    return Keeper(config, start.slot, node, start.last_words).run()
+    return Keeper(config, installed, start.slot, node, start.last_words).run()

@@ -1,7 +1,7 @@
 """Counts the due tasks for the pools that scale themselves: the supervisor reads the note, and opens no connection."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dtqs.config import PoolSection, types_of
 from dtqs.due_note import DueNote
@@ -18,9 +18,15 @@ class DueTasks:
     """`note` writes one line for the supervisor."""
 
     def __init__(
-        self, store: Store, pools: Mapping[str, PoolSection], routes: Routes, note: Callable[[str], None]
+        self,
+        store: Store,
+        pools: Mapping[str, PoolSection],
+        routes: Routes,
+        installed: Collection[str],
+        note: Callable[[str], None],
     ) -> None:
-        self._store, self._note = store, note
+        """`installed`: the types that a worker of this node can run at all. A removed one may have due tasks."""
+        self._store, self._note, self._installed = store, note, frozenset(installed)
         self._pools = {name: types_of(section, routes) for name, section in pools.items() if section.max}
 
     @property
@@ -34,4 +40,5 @@ class DueTasks:
         return False
 
     def _count(self, types: tuple[str, ...], chosen: bool) -> int:
-        return self._store.backlog.count_due(_MOST_OF_SOME if types else _MOST, types, chosen)
+        wanted = types if chosen else sorted(self._installed.difference(types))
+        return self._store.backlog.count_due(_MOST_OF_SOME if types else _MOST, wanted, True)

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from dtqs import sink, unkept
 from dtqs.broker.keeper_link import KeeperLink
@@ -47,7 +47,15 @@ _JOIN_SECONDS = 1.0
 
 
 class Keeper:
-    def __init__(self, config: Config, slot: Slot, node: Node, last_words: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        installed: Collection[str],
+        slot: Slot,
+        node: Node,
+        last_words: Callable[[str], None],
+    ) -> None:
+        """`installed`: the task types that a worker of this node can run."""
         self._config, self._slot, self._last_words, self._stop = config, slot, last_words, Stop()
         self._process_id, self._node_name = uuid7(), socket.gethostname()
         self._totals = ProcessTotals(routes=config.routes.text)
@@ -70,7 +78,7 @@ class Keeper:
             Chore("repair", _REPAIR_SECONDS, self._repair.turn),
             Chore("count", lease.heartbeat_seconds, self._count),
         ]
-        due = DueTasks(self._store, config.pools, config.routes, node.note)
+        due = DueTasks(self._store, config.pools, config.routes, installed, node.note)
         if due.is_wanted:
             self._chores.append(Chore("due", _DUE_SECONDS, due.turn))
         self._threads = [self._reclaim_thread(reclaim), self._upkeep_thread(prune), self._files_thread(prune)]

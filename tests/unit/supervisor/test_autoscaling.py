@@ -53,7 +53,7 @@ class Node:
     def count(self) -> None:
         """Let the keeper count and leave its note."""
         start = self.channels.start_of(self.roster.slots[0])
-        DueTasks(cast(Store, ManyDue()), self.pools, NO_ROUTES, start.note).turn()
+        DueTasks(cast(Store, ManyDue()), self.pools, NO_ROUTES, ("echo",), start.note).turn()
 
     def sizes(self) -> set[int]:
         return {len(self.roster.pool(pool)) for pool in self.pools}
