@@ -7,6 +7,7 @@ Nothing here waits for the broker: a late turn would make the judge forget its o
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from dtqs.broker.keeper_link import KeeperLink
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.deadline import Deadline
 from dtqs.errors import WorkerDied
+from dtqs.event import LogRef
 from dtqs.given_up import GivenUp
 from dtqs.keeper.judge import Judge, vouches
 from dtqs.scoreboard import Death, SlotRecord
@@ -175,12 +177,20 @@ class Reclaim:
         fields = {"worker_id": worker_id, "cause": error.cause, **naming.of_ids(ids, requests)}
         logger.warning("dead worker's tasks taken back", extra=fields)
         self._totals.tally.add(f"deaths|{death_label(death.cause if death else error.cause)}")
-        self._totals.reclaimed += len(rows)
+        self._count(rows)
         if rows:
             self._link.publish_events(rows)
             dues = self._store.backlog.due([task_id for _, task_id, event in rows if event == "pending"])
             if dues:
                 self._link.offer_hints(dues)
+
+    def _count(self, rows: Sequence[LogRef]) -> None:
+        """Count the tasks, and the outcomes among them."""
+        counts = Counter(event for _, _, event in rows)
+        self._totals.reclaimed += len(rows)
+        self._totals.completed += counts["completed"]
+        self._totals.failed += counts["failed"]
+        self._totals.cancelled += counts["cancelled"]
 
 
 def is_sibling(pid: int) -> bool:

@@ -86,8 +86,8 @@ class Relay:
         if dues:
             self._found_at = time.monotonic()
             confirmed = self._link.publish_hints(dues, Deadline(self._timeout))
-            self._totals.published += len(dues)
             if confirmed:
+                self._totals.published += sum(group.count for group in confirmed)
                 self._store.backlog.far_out(confirmed)
         return taken == BATCH
 
