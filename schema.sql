@@ -1,4 +1,4 @@
--- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 14
+-- DTQS: the whole schema, as `dtqs migrate` makes it in an empty database. version: 15
 -- The files in migrations/ bring a database of an earlier version here. docs/schema.md explains how to change both.
 -- docs/architecture.md gives the reasons for each table.
 
@@ -114,7 +114,8 @@ CREATE TABLE workers (
     heartbeat_at timestamptz NOT NULL DEFAULT now(),
     dead_at timestamptz,
     task_types text[],                                      -- the types it runs; null: code older than version 6
-    queues text[]                                           -- the queues it consumes; null: code older than version 10
+    queues text[],                                          -- the queues it consumes; null: code older than version 10
+    lease_seconds double precision                          -- its lease time; null: code older than version 15
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 -- Dead rows stay for a day, and a pool whose workers live shortly leaves many. Heartbeats change no indexed column, so
 -- they stay heap-only (HOT).

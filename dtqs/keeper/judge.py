@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.scoreboard import SlotRecord
+from dtqs.store.workers import Heartbeat
 
 _STARVED_TIMES = 3
 """How many times `beat_timeout_seconds` a supervisor waits for a child that gets no CPU time."""
@@ -20,17 +21,21 @@ class _Seen:
     heartbeat: str
     changed_at: float
     own_at: float
+    lease_seconds: float
 
 
 class Judge:
-    """Judges a worker only after watching it for a full lease time, on time and without a gap."""
+    """Judges a worker only after watching it for a full lease time, on time and without a gap.
+
+    The worker counts on its own lease time, and another node's may be shorter. The longer one holds.
+    """
 
     def __init__(self, lease_seconds: float, every_seconds: float) -> None:
         self._lease, self._late = lease_seconds, 2 * every_seconds + 1.0
         self._seen: dict[str, _Seen] = {}
         self._last = float("-inf")
 
-    def note(self, heartbeats: Mapping[str, str], now: float) -> None:
+    def note(self, heartbeats: Mapping[str, Heartbeat], now: float) -> None:
         """Note the heartbeats of all workers."""
         if now - self._last > self._late:
             # This keeper or the database stood still, so that time counts against no worker.
@@ -40,8 +45,8 @@ class Judge:
             del self._seen[gone]
         for worker_id, heartbeat in heartbeats.items():
             seen = self._seen.get(worker_id)
-            if seen is None or seen.heartbeat != heartbeat:
-                self._seen[worker_id] = _Seen(heartbeat, now, now)
+            if seen is None or seen.heartbeat != heartbeat.at:
+                self._seen[worker_id] = _Seen(heartbeat.at, now, now, heartbeat.lease_seconds)
 
     def note_vouched(self, heartbeats: Mapping[str, str], now: float) -> None:
         """Note heartbeats that this keeper wrote. Their workers are as silent as before."""
@@ -62,10 +67,20 @@ class Judge:
         """Return the last seen heartbeat."""
         return self._seen[worker_id].heartbeat
 
+    def own_lease_seconds(self, worker_id: str) -> float:
+        """Return the lease time that this worker counts on."""
+        return self._seen[worker_id].lease_seconds or self._lease
+
+    def lease_seconds(self, worker_id: str) -> float:
+        """Return how long this worker must be silent."""
+        return max(self._lease, self._seen[worker_id].lease_seconds)
+
     def dead(self, now: float) -> dict[str, str]:
         """Return the workers to mark dead, each with the heartbeat that it must still have then."""
         return {
-            worker_id: seen.heartbeat for worker_id, seen in self._seen.items() if now - seen.changed_at >= self._lease
+            worker_id: seen.heartbeat
+            for worker_id, seen in self._seen.items()
+            if now - seen.changed_at >= max(self._lease, seen.lease_seconds)
         }
 
 

@@ -99,8 +99,8 @@ class Reclaim:
             self._rest_until = 0.0  # the last try may have failed in the same outage
             raise
         self._failed &= heartbeats.keys()
-        error = WorkerDied(f"no heartbeat for {self._lease.lease_seconds:g} s")
         for worker_id, seen in self._judge.dead(now).items():
+            error = WorkerDied(f"no heartbeat for {self._judge.lease_seconds(worker_id):g} s")
             self._dead.setdefault(worker_id, (error, seen, None))
         return self._take_back_all()
 
@@ -163,7 +163,7 @@ class Reclaim:
             began = time.monotonic()
             written = self._store.workers.vouch(silent)
             for worker_id in written:
-                self._node.vouch(worker_id, began + self._lease.lease_seconds)
+                self._node.vouch(worker_id, began + self._judge.own_lease_seconds(worker_id))
             # they hold for as long as the workers were told, also if this process stood still since `now`
             self._judge.note_vouched(written, time.monotonic())
 

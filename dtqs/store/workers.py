@@ -30,6 +30,16 @@ class WorkerIdentity:
     pid: int
     task_types: tuple[str, ...] | None = None
     queues: tuple[str, ...] | None = None
+    lease_seconds: float | None = None
+    """The time that it counts on after a heartbeat. Nobody may take its leases before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last heartbeat of a worker, as the database's text, and its own lease time; 0: older code has not told it."""
+
+    at: str
+    lease_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +114,12 @@ class Workers:
             self._leases.reclaim(worker_id, WorkerDied("retired"), Death(worker_id, "retired", None, idle=True)) or []
         )
 
-    def heartbeats(self) -> dict[str, str]:
+    def heartbeats(self) -> dict[str, Heartbeat]:
         """Return the last heartbeat of each worker that is not marked dead. Raises StoreUnavailable.
 
         Compare it only with an earlier heartbeat of the same worker, never with a clock.
         """
-        return dict(self._database.run_once("heartbeats"))
+        return {row[0]: Heartbeat(row[1], float(row[2])) for row in self._database.run_once("heartbeats")}
 
     def vouch(self, seen: Mapping[str, str]) -> dict[str, str]:
         """Write these workers' heartbeats if they are still as seen; return the new ones. Raises StoreUnavailable."""

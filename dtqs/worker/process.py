@@ -63,7 +63,7 @@ class Worker:
         catalog = catalog.only(pool.task_types)
         queues = queues_of(pool, routes)
         self._detour = Detour(installed, lambda task_type: routes.queue_of(task_type) in queues)
-        self._identity = seat.identity(catalog.names(), queues)
+        self._identity = seat.identity(catalog.names(), queues, config.lease.lease_seconds)
         self._title = f"dtqs: worker {seat.pool}/{seat.number}"
         self._drain, self._stop, self._waiting = Stop(), Stop(), Waiting(seat.slot)
         self._totals = ProcessTotals(routes=routes.text)

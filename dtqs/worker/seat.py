@@ -27,7 +27,7 @@ class WorkerSeat:
     wait_seconds: float = 0.0
     """How long it takes no task after it is ready: tasks have killed its predecessors in this slot."""
 
-    def identity(self, task_types: Sequence[str], queues: Sequence[str]) -> WorkerIdentity:
+    def identity(self, task_types: Sequence[str], queues: Sequence[str], lease_seconds: float) -> WorkerIdentity:
         """Return a new identity, of this process."""
         here = (self.node_id, self.boot_id, socket.gethostname(), self.pool, self.number, os.getpid())
-        return WorkerIdentity(uuid7(), *here, tuple(task_types), tuple(queues))
+        return WorkerIdentity(uuid7(), *here, tuple(task_types), tuple(queues), lease_seconds)

@@ -340,10 +340,16 @@ def test_a_heartbeat_says_what_a_worker_does_and_that_it_lives(world: World) -> 
 
 
 def test_a_worker_that_registers_again_after_a_lost_reply_is_registered_once(world: World) -> None:
-    worker = WorkerIdentity(uuid7(), uuid7(), uuid7(), "node", "default", 0, 1)
+    worker = WorkerIdentity(uuid7(), uuid7(), uuid7(), "node", "default", 0, 1, lease_seconds=120.0)
     world.store.workers.register(worker)
+    first = world.store.workers.heartbeats()[worker.worker_id]
     world.store.workers.register(worker)
     assert world.rows("SELECT id::text, state FROM workers") == [(worker.worker_id, "ready")]
+    second = world.store.workers.heartbeats()[worker.worker_id]
+    assert (first.lease_seconds, second.lease_seconds) == (120.0, 120.0)
+    assert first.at != second.at, "its lease counts from the second time"
+    older = world.worker()
+    assert world.store.workers.heartbeats()[older].lease_seconds == 0, "older code tells none"
 
 
 def test_the_heartbeats_of_all_living_workers_are_read(world: World) -> None:

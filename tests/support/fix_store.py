@@ -248,7 +248,7 @@ class World:
 
     def heartbeat(self, worker_id: str) -> str:
         """Return this worker's last heartbeat as a keeper reads it."""
-        return self.store.workers.heartbeats()[worker_id]
+        return self.store.workers.heartbeats()[worker_id].at
 
     def grow_old(self, worker_id: str, seconds: float = 60.0) -> None:
         """Set the worker's last heartbeat this long ago."""

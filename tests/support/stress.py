@@ -193,7 +193,7 @@ class Keeper(Part):
             seen = self.store.workers.heartbeats()
             time.sleep(self.chance.uniform(0, 0.3))
             for worker_id, heartbeat in self.chance.sample(sorted(seen.items()), min(3, len(seen))):
-                self._reclaim(worker_id, heartbeat)
+                self._reclaim(worker_id, heartbeat.at)
         elif self.scene.workers:
             self._reclaim(self.chance.choice(self.scene.workers[-8:]), None)
         time.sleep(self.chance.uniform(0, 0.05))  # its period: without it the workers would get nothing done

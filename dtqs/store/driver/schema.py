@@ -18,7 +18,7 @@ from dtqs.store.driver.migrations import Migration, pending
 from dtqs.store.driver.statements import statement
 
 logger = logging.getLogger(__name__)
-SCHEMA_VERSION = 14
+SCHEMA_VERSION = 15
 """The version of schema.sql and of the last migration, and the oldest one that this code works on."""
 SCHEMA_COMPATIBLE = 3
 """The oldest version of code that may work on it: old workers run on beside the new schema during an update."""

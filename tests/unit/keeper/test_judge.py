@@ -7,6 +7,7 @@ import pytest
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.keeper.judge import Judge, vouches
 from dtqs.scoreboard import ChildState, SlotRecord
+from dtqs.store.workers import Heartbeat
 
 LEASE, LIMITS = LeaseSection(), SupervisorSection()
 RECORD = SlotRecord(7, 1000.0, 0.0, ChildState.READY, deaths_settled=True, worker_id="w", task_id=None)
@@ -17,7 +18,7 @@ def watched(judge: Judge, heartbeat: str, start: float, seconds: float) -> float
     at = start
     while at < start + seconds:
         at += 2.5
-        judge.note({"w": heartbeat}, at)
+        judge.note({"w": Heartbeat(heartbeat)}, at)
     return at
 
 

@@ -8,9 +8,11 @@ import pytest
 from dtqs.config import LeaseSection, SupervisorSection
 from dtqs.deadline import Deadline
 from dtqs.errors import StoreUnavailable
+from dtqs.event import LogRef
 from dtqs.keeper import reclaim
 from dtqs.keeper.reclaim import Node, Reclaim
-from dtqs.scoreboard import Death
+from dtqs.scoreboard import ChildState, Death, SlotRecord
+from dtqs.store.workers import Heartbeat, ProcessTotals
 
 
 class Trial:
@@ -19,6 +21,8 @@ class Trial:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: set[str], failure_seconds: float) -> None:
         self.now, self.taken, self.tried = 0.0, list[str](), list[str]()
         self.workers, self.looked_at, self.longest_turn = ["w1", "w2", "w3"], list[float](), 0.0
+        self.leases, self.rows = dict[str, float](), list[LogRef]()
+        """Lease times that workers have told, and what each take-back returns."""
         self._stuck, self._failure_seconds, self.read_seconds = stuck, failure_seconds, 0.0
         monkeypatch.setattr(reclaim, "time", MagicMock(monotonic=lambda: self.now))
         self.store = MagicMock()
@@ -26,25 +30,26 @@ class Trial:
         self.store.workers.former.side_effect = lambda *_: self.left
         self.store.leases.reclaim.side_effect = self._take_back
         node = Node("node", "boot", tuple, lambda *_: None)
-        self.reclaim = Reclaim(self.store, MagicMock(), MagicMock(), LeaseSection(), SupervisorSection(), node)
+        self.totals = ProcessTotals()
+        self.reclaim = Reclaim(self.store, MagicMock(), self.totals, LeaseSection(), SupervisorSection(), node)
 
     @property
     def left(self) -> list[str]:
         return [worker for worker in self.workers if worker not in self.taken]
 
-    def _heartbeats(self) -> dict[str, str]:
+    def _heartbeats(self) -> dict[str, Heartbeat]:
         self.looked_at.append(self.now)
         self.now += self.read_seconds
-        return dict.fromkeys(self.left, "one and the same")
+        return {worker: Heartbeat("one and the same", self.leases.get(worker, 0.0)) for worker in self.left}
 
-    def _take_back(self, worker_id: str, *_: object, deadline: Deadline) -> list[object]:
+    def _take_back(self, worker_id: str, *_: object, deadline: Deadline) -> list[LogRef]:
         assert deadline.passed, "the store repeats nothing by itself"
         self.tried.append(worker_id)
         if worker_id in self._stuck:
             self.now += self._failure_seconds
             raise StoreUnavailable("statement timeout")
         self.taken.append(worker_id)
-        return []
+        return self.rows
 
     def turns(self, seconds: float) -> None:
         until = self.now + seconds
@@ -183,3 +188,41 @@ def test_a_former_worker_that_failed_is_tried_again_with_the_death_that_is_known
     trial.reclaim.former()
     trial.turns(100.0)
     assert [call.args[2] for call in trial.store.leases.reclaim.call_args_list] == [known, known]
+
+
+def test_the_outcomes_of_a_take_back_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(monkeypatch, set(), 0.0)
+    trial.workers = ["w1"]
+    trial.rows = [(1, "a", "failed"), (2, "b", "cancelled"), (3, "c", "pending"), (4, "d", "failed")]
+    trial.turns(40.0)
+    totals = trial.totals
+    assert (totals.reclaimed, totals.failed, totals.cancelled, totals.completed) == (4, 2, 1, 0)
+
+
+def test_a_worker_with_a_longer_lease_than_this_keeper_is_judged_by_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its attempt goes on for that time: otherwise it would run beside the next one."""
+    trial = Trial(monkeypatch, set(), 0.0)
+    trial.workers, trial.leases = ["long", "short", "of older code"], {"long": 600.0, "short": 10.0}
+    trial.turns(40.0)
+    assert trial.taken == ["short", "of older code"]
+    trial.turns(550.0)
+    assert trial.left == ["long"]
+    trial.turns(20.0)
+    assert trial.left == []
+    causes = [str(call.args[1].cause) for call in trial.store.leases.reclaim.call_args_list]
+    assert causes == ["no heartbeat for 30 s", "no heartbeat for 30 s", "no heartbeat for 600 s"]
+
+
+def test_a_node_promises_a_silent_worker_no_more_than_its_own_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keepers of other nodes may have a shorter lease than this one: they go by the worker's."""
+    told = list[tuple[str, float]]()
+    record = SlotRecord(7, 0.0, 1000.0, ChildState.READY, deaths_settled=True, worker_id="w1", task_id=None)
+    trial = Trial(monkeypatch, set(), 0.0)
+    trial.workers, trial.leases = ["w1"], {"w1": 10.0}
+    monkeypatch.setattr(reclaim, "is_sibling", lambda _: True)
+    trial.store.workers.vouch.side_effect = lambda silent: silent
+    node = Node("node", "boot", lambda: [record], lambda *vouched: told.append(vouched))
+    trial.reclaim = Reclaim(trial.store, MagicMock(), trial.totals, LeaseSection(), SupervisorSection(), node)
+    trial.turns(30.0)
+    assert told
+    assert {until - at for (_, until), at in zip(told, trial.looked_at[-len(told) :], strict=True)} == {10.0}
