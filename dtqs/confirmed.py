@@ -4,6 +4,7 @@ They take little memory: 16 bytes for each task, and one publish time for all ta
 """
 
 import itertools
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -41,6 +42,12 @@ class Confirmed:
             return self, None
         at = count * _ID_BYTES
         return Confirmed(self.publish_at, self.ids[:at]), Confirmed(self.publish_at, self.ids[at:])
+
+
+def task_ids(confirmed: Sequence[Confirmed]) -> set[str]:
+    """Return the ids of all these tasks."""
+    packed = [group.ids[at : at + _ID_BYTES] for group in confirmed for at in range(0, len(group.ids), _ID_BYTES)]
+    return {str(uuid.UUID(bytes=one)) for one in packed}
 
 
 class ConfirmedHints:

@@ -16,11 +16,12 @@ from dtqs.broker.inbox import Inbox
 from dtqs.broker.loop.connection import BrokerConnection
 from dtqs.broker.loop.shared import SharedThreadLoop
 from dtqs.broker.own_queue import hear
-from dtqs.broker.publisher import any_type
+from dtqs.broker.publisher import CONFIRMED_BYTES, any_type
 from dtqs.broker.publishing import PublishingLine
 from dtqs.broker.queue_lane import QueueLane
 from dtqs.broker.topology import CONTROL, CONTROL_BYTES, CONTROL_LENGTH, QUEUE
 from dtqs.config import RabbitmqSection
+from dtqs.confirmed import Confirmed, task_ids
 from dtqs.deadline import Deadline
 from dtqs.errors import BrokerUnavailable
 from dtqs.event import DeadLetter, LogRef, SealedRow, decode_cancel
@@ -54,7 +55,7 @@ class WorkerLink:
             self._consuming.add_lane(lane.on_channel, lane.on_lost)
         # On a channel of its own: if the broker refuses it, tasks are consumed all the same. A heartbeat finds cancels.
         self._consuming.add_lane(self._hear_control, lambda _: None)
-        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes, most=most)
+        self._publishing = PublishingLine(self._loop, section, f"{name} publishes", routes, CONFIRMED_BYTES, most)
         self._publisher = self._publishing.publisher
 
     def start(self) -> None:
@@ -124,11 +125,19 @@ class WorkerLink:
     def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> None:
         """Publish hints and wait for their confirms until the deadline. The relay publishes the rest later."""
 
-        def question(reply: Callable[[bool], None]) -> None:
-            self._publishing.when_open(lambda: self._publishing.publish_and_wait(dues, reply), deadline)
+        Returns the confirmed tasks, also those of earlier calls. Another thread that publishes may get some instead.
+        """
 
-        with contextlib.suppress(BrokerUnavailable):
-            self._loop.ask(question, deadline)
+        def question(reply: Callable[[list[Confirmed]], None]) -> None:
+            def answered(_: bool) -> None:
+                reply(self._publisher.take_confirmed())
+
+            self._publishing.when_open(lambda: self._publishing.publish_and_wait(dues, answered), deadline)
+
+        try:
+            return task_ids(self._loop.ask(question, deadline))
+        except BrokerUnavailable:
+            return set()
 
     def _pause(self) -> None:
         self._want(0)

@@ -105,6 +105,14 @@ class Backlog:
         """Return those tasks in the backlog that are due now, to publish after a give back. Raises StoreUnavailable."""
         return [Due(*row) for row in self._database.run("due_hints", {"ids": array(list(task_ids))})]
 
+    def due_and_free(self, task_ids: Sequence[str]) -> tuple[list[Due], list[str]]:
+        """Return those tasks in the backlog that are due now: the free ones, and the ids of those with a locked row.
+
+        Raises StoreUnavailable.
+        """
+        rows = self._database.run("free_hints", {"ids": array(list(task_ids))})
+        return [Due(*row[:5]) for row in rows if row[5]], [row[0] for row in rows if not row[5]]
+
     def count(self, task_types: Sequence[str], limit: int) -> Counts:
         """Return the due tasks and those in progress by type, counted up to a limit. No types: of all.
 

@@ -48,14 +48,26 @@ class Leases:
         self.finish(uuid7(), [settlement])
 
     def claim(
-        self, worker_id: str, lease_id: str, task_ids: Sequence[str], waits: bool = True
+        self,
+        worker_id: str,
+        lease_id: str,
+        task_ids: Sequence[str],
+        waits: bool = True,
+        task_type: str | None = None,
     ) -> tuple[list[Claimed], list[LogRef]]:
         """Take the named tasks that are due into a new lease. Returns also the log rows of heavy tasks.
 
+        `task_type`: only tasks of this type, which the hint names; None: of all types.
         `waits` for tasks that other sessions have locked; otherwise these are left out.
         Raises StoreUnavailable. Even then the claim may have happened; the next heartbeat finds its lease.
         """
-        claimed = {"worker_id": worker_id, "lease_id": lease_id, "ids": array(list(task_ids)), "named": len(task_ids)}
+        claimed = {
+            "worker_id": worker_id,
+            "lease_id": lease_id,
+            "ids": array(list(task_ids)),
+            "named": len(task_ids),
+            "task_type": task_type,
+        }
         rows = self._database.run_once("claim" if waits else "claim_free", claimed, few=len(task_ids) <= FEW)
         return [Claimed(*row[:10]) for row in rows], [
             (row[10], row[0], "in_progress") for row in rows if row[10] is not None

@@ -1,7 +1,7 @@
 """Claims of tasks, and the tasks among them whose backlog rows another session keeps locked.
 
 A claim waits for each row, since its hints are acked afterwards. After a wait in vain it takes the free tasks. This
-process then publishes the hints of the others itself, later. If it dies before, the relay does so.
+process then publishes the hints of the others itself, once their rows are free. If it dies before, the relay does so.
 """
 
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _CAREFUL_SECONDS = 60.0
 """How long no claim waits for locked rows after one has waited in vain, or after a row was found locked still."""
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 2.0, 60.0
-"""The times between two hints of a locked task; doubled each time."""
+"""The times between two looks at a locked task; doubled each time."""
 _REMEMBERED = 10_000
 _AT_ONCE = 500
 _HINT_SECONDS = 2.0
@@ -42,14 +42,17 @@ class Claims:
         """The tasks to publish again, each with its time. At most `_REMEMBERED`; the relay publishes others."""
         self._rests: OrderedDict[str, float] = OrderedDict()
 
-    def claim(self, task_ids: Sequence[str]) -> tuple[str, list[Claimed], list[LogRef]]:
-        """Take the named tasks that are due. Return the lease, the tasks, and log rows. Raises StoreUnavailable."""
+    def claim(self, task_ids: Sequence[str], task_type: str) -> tuple[str, list[Claimed], list[LogRef]]:
+        """Take the named tasks of this type that are due. Return the lease, the tasks, and log rows.
+
+        Raises StoreUnavailable.
+        """
         if self._may_wait():
             try:
-                return self._claim(task_ids, waits=True)
+                return self._claim(task_ids, task_type, waits=True)
             except StoreBlocked as error:
                 self._note_blocked(error, task_ids)
-        lease_id, tasks, rows = self._claim(task_ids, waits=False)
+        lease_id, tasks, rows = self._claim(task_ids, task_type, waits=False)
         self._note_left(task_ids, [task.task_id for task in tasks])
         return lease_id, tasks, rows
 
@@ -65,34 +68,40 @@ class Claims:
         self._note_left(task_ids, self._store.backlog.put_off(task_ids, task_type, seconds, longest, waits=False))
 
     def publish_left(self) -> None:
-        """Publish hints of the tasks whose rest is over and that are still in the backlog. Raises StoreUnavailable."""
+        """Publish hints of the tasks whose rest is over and whose rows are free now. Raises StoreUnavailable.
+
+        A task is forgotten once its hint is confirmed. It gets another rest if its row is locked, or the broker away.
+        """
         if not self._left:
             return
         now = time.monotonic()
         with self._lock:
             ripe = [task_id for task_id, at in self._left.items() if at <= now][:_AT_ONCE]
-        dues = self._store.backlog.due(ripe) if ripe else []
-        due_ids = {due.task_id for due in dues}
+        if not ripe:
+            return
+        dues, locked = self._store.backlog.due_and_free(ripe)
+        if locked:
+            self._careful_until = now + _CAREFUL_SECONDS
+        kept = set(locked)
+        if dues:
+            kept |= {due.task_id for due in dues} - self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
         with self._lock:
             for task_id in ripe:
                 self._left.pop(task_id, None)
-                if task_id in due_ids:  # until it has left the backlog, since the broker may be away now
+                if task_id in kept:
                     self._leave_locked(task_id, now)
                 else:
                     self._rests.pop(task_id, None)
-        if dues:
-            self._careful_until = now + _CAREFUL_SECONDS
-            self._link.publish_hints(dues, Deadline(_HINT_SECONDS))
 
     def _may_wait(self) -> bool:
         return not self._careful_until or time.monotonic() >= self._careful_until
 
-    def _claim(self, task_ids: Sequence[str], waits: bool) -> tuple[str, list[Claimed], list[LogRef]]:
+    def _claim(self, task_ids: Sequence[str], task_type: str, waits: bool) -> tuple[str, list[Claimed], list[LogRef]]:
         lease_id = uuid7()
         self._hold.expect(lease_id)
         tasks: list[Claimed] = []
         try:
-            tasks, rows = self._store.leases.claim(self._worker_id, lease_id, task_ids, waits)
+            tasks, rows = self._store.leases.claim(self._worker_id, lease_id, task_ids, waits, task_type)
         finally:
             if not tasks:
                 # if it was committed all the same, the next heartbeat finds an unknown lease and gives it back

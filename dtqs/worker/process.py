@@ -208,7 +208,7 @@ class Worker:
         self._claim_began, task_ids = time.monotonic(), ids_of(deliveries)
         self._seat.slot.claim(task_ids)
         try:
-            lease_id, tasks, rows = self._claims.claim(task_ids)
+            lease_id, tasks, rows = self._claims.claim(task_ids, deliveries[0].hint.task_type)
             if not tasks:
                 self._seat.slot.rest()
                 # a duplicate hint; or this worker is marked dead: then beat() ends it, and others get the hint

@@ -96,7 +96,7 @@ class Runner:
         """Run one attempt to its end. No exception of a processor leaves this method."""
         kind = self._types.get(task.task_type)
         if kind is None:
-            # the hint named another type: a hint with the right type follows
+            # a claim takes only tasks of a type that this worker runs
             return Settlement(task.task_id, Kind.UNSPENT)
         context = Context(task.task_id, task.attempt, self._reporter, self._files, self._permit)
         limit = task.timeout_seconds or kind.limit_seconds

@@ -108,6 +108,16 @@ def test_relay_relay_two_keepers_share_the_rows(world: World, held: OpenStore) -
     assert len(first) == 2
 
 
+def test_backlog_claim_a_look_at_tasks_that_were_left_tells_which_are_locked(world: World, held: OpenStore) -> None:
+    (a, b, c), worker = world.submit(3), world.worker()
+    world.claim(worker, [c])
+    held.leases.claim(worker, uuid7(), [a])
+    free, locked = world.meet(lambda store: store.backlog.due_and_free([a, b, c])).result()
+    assert ([due.task_id for due in free], locked) == ([b], [a])
+    held.commit()
+    assert world.store.backlog.due_and_free([a, b, c]) == (world.store.backlog.due([b]), [])
+
+
 def test_backlog_claim_a_repair_skips_rows_that_are_being_claimed(world: World, held: OpenStore) -> None:
     (a, b), worker = world.submit(2), world.worker()
     held.leases.claim(worker, uuid7(), [a])

@@ -43,6 +43,21 @@ def test_a_claim_takes_the_named_tasks_only(world: World) -> None:
     world.check()
 
 
+def test_a_forged_hint_takes_no_task_of_another_type(world: World) -> None:
+    (video,), (echo,), worker = world.submit(task_type="video", light=False), world.submit(), world.worker()
+    logged = world.value("SELECT count(*) FROM logs")
+    for waits in (True, False):
+        assert world.store.leases.claim(worker, uuid7(), [video], waits, "echo") == ([], [])
+    assert world.value("SELECT count(*) FROM leases") == 0
+    assert world.value("SELECT count(*) FROM logs") == logged
+    assert [task.task_id for task in world.store.leases.claim(worker, uuid7(), [echo, video], True, "echo")[0]] == [
+        echo
+    ]
+    assert world.statuses([video]) == ["pending"]
+    assert len(world.store.leases.claim(worker, uuid7(), [video], True, "video")[0]) == 1
+    world.check()
+
+
 @pytest.mark.session
 def test_a_warm_up_prepares_the_hot_statements_and_changes_nothing(fresh_world: World) -> None:
     fresh_world.submit(3)

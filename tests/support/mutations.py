@@ -59,6 +59,7 @@ MUTATIONS = [
         (" AND waiting.due_at <= now() + interval '2 s'", ""),
         " AND (waiting.light OR %(named)s = 1)",
         ("(waiting.light OR %(named)s = 1)", "waiting.light"),
+        " AND waiting.task_type = coalesce(%(task_type)s::text, waiting.task_type)",
         (" ORDER BY waiting.task_id FOR UPDATE OF waiting", " FOR UPDATE OF waiting"),
         (" ORDER BY waiting.task_id FOR UPDATE OF waiting", " ORDER BY waiting.task_id"),
         ("FOR UPDATE OF waiting", "FOR UPDATE OF waiting SKIP LOCKED"),

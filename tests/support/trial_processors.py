@@ -46,9 +46,14 @@ _claim = Leases.claim
 
 
 def _claim_bombs(
-    self: Leases, worker_id: str, lease_id: str, task_ids: Sequence[str], waits: bool = True
+    self: Leases,
+    worker_id: str,
+    lease_id: str,
+    task_ids: Sequence[str],
+    waits: bool = True,
+    task_type: str | None = None,
 ) -> tuple[list[Claimed], list[LogRef]]:
-    found = _claim(self, worker_id, lease_id, task_ids, waits)
+    found = _claim(self, worker_id, lease_id, task_ids, waits, task_type)
     if any(task.task_type == "bomb" and "true" in task.payload for task in found[0]):
         os.kill(os.getpid(), signal.SIGKILL)
     return found

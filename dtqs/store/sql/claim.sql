@@ -2,6 +2,7 @@
 -- Locks: first its own worker row. A reclaim waits for this claim, or it finds the worker dead and takes nothing.
 -- Then the backlog rows in the order of their ids. It waits for each: the hint is acked afterwards, so a row that it
 -- skipped because of a relay's lock would lose its only hint. A row that comes back meanwhile is not seen, and stays.
+-- It takes only tasks of the hint's type, since the hint may be forged: this worker may not run another type.
 -- `claim_free` leaves locked rows out: a worker uses it after a wait in vain, and publishes their hints again itself.
 -- A row that is published later than it is due was due when that time was set, since a row that is due later has both
 -- times equal. If the clock stepped back a little since then, the row is due still: this hint may be its only one for
@@ -24,6 +25,7 @@ locked AS MATERIALIZED (
             OR waiting.due_at < waiting.publish_at AND waiting.due_at <= now() + interval '2 s'
         )
         AND (waiting.light OR %(named)s = 1)
+        AND waiting.task_type = coalesce(%(task_type)s::text, waiting.task_type)
     ORDER BY waiting.task_id
     FOR UPDATE OF waiting{skip}
 ),
