@@ -26,7 +26,7 @@ class KeeperLink:
         self,
         section: RabbitmqSection,
         name: str,
-        on_queue_missing: Callable[[str], None],
+        on_queue_missing: Callable[[str, float], None],
         routes: Routes = NO_ROUTES,
     ) -> None:
         self._loop = ThreadLoop("broker")

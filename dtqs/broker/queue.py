@@ -2,6 +2,7 @@
 published again, so the keeper is told.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,19 +31,22 @@ class QueueKeeper:
     A failed passive declare closes its channel, so the declaration follows on the next one.
     """
 
-    def __init__(self, section: RabbitmqSection, queue: str, on_missing: Callable[[str], None]) -> None:
+    def __init__(self, section: RabbitmqSection, queue: str, on_missing: Callable[[str, float], None]) -> None:
+        """`on_missing` gets the queue and when it was missing (monotonic)."""
         self._section, self._queue, self._on_missing = section, queue, on_missing
-        self._missing = False
+        self._missed_at: float | None = None
 
     def ensure(self, channel: Channel, then: Callable[[], None]) -> None:
         """Call `then` if the queue exists. Otherwise the channel closes: call this again with the next one."""
 
+        missed_at = self._missed_at
+
         def declared(_: object) -> None:
-            self._missing = False
-            self._on_missing(self._queue)
+            self._missed_at = None
+            self._on_missing(self._queue, missed_at or 0.0)
             then()
 
-        if self._missing:
+        if missed_at is not None:
             arguments = queue_arguments(self._section, channel.connection.server_properties)
             channel.queue_declare(self._queue, durable=True, arguments=arguments, callback=declared)
         else:
@@ -53,7 +57,7 @@ class QueueKeeper:
 
         After a refused declare the queue may exist: another process has made it, perhaps of another type.
         """
-        self._missing = is_missing(reason)
+        self._missed_at = time.monotonic() if is_missing(reason) else None
 
 
 class WatchedQueue:
@@ -62,7 +66,7 @@ class WatchedQueue:
     Its owner calls `on_channel` and `on_lost`.
     """
 
-    def __init__(self, section: RabbitmqSection, name: str, on_missing: Callable[[str], None]) -> None:
+    def __init__(self, section: RabbitmqSection, name: str, on_missing: Callable[[str, float], None]) -> None:
         self.name, self.exists = name, False
         self._keeper = QueueKeeper(section, name, on_missing)
         self._channel: Channel | None = None

@@ -22,7 +22,7 @@ class QueueLane:
         queue: str,
         numbers: Iterator[int],
         inbox: Inbox,
-        on_missing: Callable[[str], None],
+        on_missing: Callable[[str, float], None],
     ) -> None:
         self.consumer = Consumer(queue, numbers, inbox.put, self._reopen)
         self._keeper = QueueKeeper(section, queue, on_missing)

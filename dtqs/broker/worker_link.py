@@ -37,7 +37,7 @@ class WorkerLink:
         section: RabbitmqSection,
         name: str,
         on_cancel: Callable[[list[str]], None],
-        on_queue_missing: Callable[[str], None],
+        on_queue_missing: Callable[[str, float], None],
         routes: Routes = NO_ROUTES,
         queues: Sequence[str] = (QUEUE,),
         most: Callable[[str], int] = any_type,
@@ -122,8 +122,8 @@ class WorkerLink:
         """Publish events at once, in the calling thread. Not from an attempt, which may be interrupted anywhere."""
         self._loop.now(lambda: self._publisher.publish_events(rows))
 
-    def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> None:
-        """Publish hints and wait for their confirms until the deadline. The relay publishes the rest later."""
+    def publish_hints(self, dues: Sequence[Due], deadline: Deadline) -> set[str]:
+        """Publish hints and wait for their confirms until the deadline. The relay publishes the rest later.
 
         Returns the confirmed tasks, also those of earlier calls. Another thread that publishes may get some instead.
         """

@@ -61,7 +61,7 @@ class Keeper:
         self._totals = ProcessTotals(routes=config.routes.text)
         self._store = Store(config.postgresql, config.lease, _STORE_CONNECTIONS, _TITLE, retry=config.retry)
         self._link = KeeperLink(config.rabbitmq, _TITLE, self._queue_is_missing, config.routes)
-        self._repair = Repair(self._store, self._link, config.lease.grace_seconds, config.routes)
+        self._repair = Repair(self._store, self._link, config.lease.grace_seconds, self._process_id, config.routes)
         relay = Relay(self._store, self._link, self._totals, config.rabbitmq.publish_timeout_seconds)
         reclaim = Reclaim(self._store, self._link, self._totals, config.lease, config.supervisor, node)
         prune = Prune(self._store, FileSpace(config.files), config)
@@ -175,5 +175,5 @@ class Keeper:
         with contextlib.suppress(StoreUnavailable):
             self._store.workers.count(self._process_id, "keeper", self._node_name, self._totals, ends=True)
 
-    def _queue_is_missing(self, queue: str) -> None:
-        self._repair.lost(queue)
+    def _queue_is_missing(self, queue: str, missed_at: float) -> None:
+        self._repair.lost(queue, missed_at)

@@ -126,24 +126,23 @@ class Backlog:
         return Counts(by_type, is_complete=most < limit and not any(row[3] for row in rows))
 
     def repair(
-        self, after: str, limit: int, older_than_seconds: float, types: Sequence[str] = (), routed: bool = False
+        self,
+        after: str,
+        limit: int,
+        older_than_seconds: float,
+        types: Sequence[str] = (),
+        routed: bool = False,
+        cut: str | None = None,
     ) -> tuple[str | None, int]:
         """Make a batch of due rows of one queue due for publishing, in the order of ids.
 
         The queue has the hints of `types`, or if it is not `routed`, of all other types.
 
         `older_than_seconds`: only rows that were published longer ago; 0, after the queue was lost, means all rows.
+        `cut`: only rows that were published before this time of the database.
         Returns the last id of the batch (None: the end is reached) and the number of changed rows.
         Raises StoreUnavailable.
         """
-        ((last, changed),) = self._database.run(
-            "repair",
-            {
-                "after": after,
-                "limit": limit,
-                "older_than": older_than_seconds,
-                "types": text_array(types),
-                "routed": routed,
-            },
-        )
+        facts = {"after": after, "limit": limit, "older_than": older_than_seconds, "cut": cut}
+        ((last, changed),) = self._database.run("repair", facts | {"types": text_array(types), "routed": routed})
         return last, int(changed)

@@ -1,4 +1,6 @@
-"""The queues that keepers have declared in RabbitMQ, the workers that consume them, and the routes of all nodes."""
+"""The queues that keepers have declared in RabbitMQ, the workers that consume them, who refills one that was lost, and
+the routes of all nodes.
+"""
 
 from collections.abc import Sequence
 
@@ -31,3 +33,28 @@ class Queues:
         Raises StoreUnavailable.
         """
         return [(row[0], row[1], row[2]) for row in self._database.run("routes_of_nodes", {"age": age_seconds})]
+
+    def take_refill(
+        self, queue: str, process_id: str, cut_seconds: float, missed_seconds: float
+    ) -> tuple[str | None, bool]:
+        """Take the refill of a queue whose hints of more than `cut_seconds` ago are lost.
+
+        Returns that time of the database, or None if another process refills it, and whether a refill that has ended
+        covers a queue that was missing `missed_seconds` ago. Raises StoreUnavailable.
+        """
+        facts = {"queue": queue, "process_id": process_id, "cut_seconds": cut_seconds, "missed_seconds": missed_seconds}
+        ((cut, covered),) = self._database.run("take_refill", facts)
+        return cut, bool(covered) and cut is None
+
+    def keep_refill(self, queue: str, process_id: str, cut: str, ended: bool = False) -> bool:
+        """Keep a refill for some seconds, or end it. False: another process has it. Raises StoreUnavailable."""
+        facts = {"queue": queue, "process_id": process_id, "cut": cut, "ended": ended}
+        return bool(self._database.run("keep_refill", facts))
+
+    def left_refills(self, queues: Sequence[str]) -> list[tuple[str, float]]:
+        """Return (queue, age of its cut in seconds) for those of the queues whose refill was left by a dead process.
+
+        Raises StoreUnavailable.
+        """
+        names = text_array([f"refill {queue}" for queue in queues])
+        return [(row[0], float(row[1])) for row in self._database.run_once("left_refills", {"names": names})]

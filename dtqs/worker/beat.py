@@ -19,7 +19,7 @@ from dtqs.routes import NO_ROUTES, Routes
 from dtqs.scoreboard import Slot
 from dtqs.settlement import Settlement
 from dtqs.store import Store
-from dtqs.store.backlog import FIRST_ID
+from dtqs.store.refill import Refills
 from dtqs.store.workers import ProcessTotals, WorkerIdentity, WorkerReport
 from dtqs.uuid7 import uuid7
 from dtqs.worker.claims import Claims
@@ -31,7 +31,6 @@ from dtqs.worker.limits import AttemptLimits
 from dtqs.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
-_REPAIR_BATCH = 1000
 _SCHEMA_SECONDS = 30.0
 _AGAIN_SECONDS = 1.0
 
@@ -68,9 +67,7 @@ class Beat:
         self._pause_lock = threading.Lock()
         self._busy_since: float | None = None
         self._paused = False
-        self._routes = routes
-        self._missing: set[str] = set()
-        self._repairing, self._repaired_to = "", FIRST_ID
+        self._refills = Refills(parts.store.backlog, parts.store.queues, routes, parts.identity.worker_id)
         self._next_beat_at = 0.0
         self._next_schema_at = time.monotonic() + _SCHEMA_SECONDS
         self._cancel_noted, self._faults = False, RepeatedFaults(logger)
@@ -99,9 +96,9 @@ class Beat:
                 self._early_from = now + self._moment / 2
                 self._wake.set()
 
-    def note_missing(self, queue: str) -> None:
+    def note_missing(self, queue: str, missed_at: float) -> None:
         """Note that a queue was missing and this process declared it: all due tasks of it need new hints."""
-        self._missing.add(queue)
+        self._refills.lost(queue, missed_at, time.monotonic())
 
     def busy(self) -> None:
         """Note that the main thread begins a claim. It is busy until it has written the outcomes."""
@@ -278,12 +275,5 @@ class Beat:
     def _repair_a_piece(self) -> None:
         """Repair for a moment at most: a long backlog must not delay the heartbeat."""
         until = time.monotonic() + self._moment
-        while (self._repairing or self._missing) and time.monotonic() < until:
-            if not self._repairing:
-                self._repairing, self._repaired_to = self._missing.pop(), FIRST_ID
-            types, routed = self._routes.carried_by(self._repairing)
-            last, _ = self._parts.store.backlog.repair(self._repaired_to, _REPAIR_BATCH, 0, types, routed)
-            if last is None:
-                self._repairing = ""
-            else:
-                self._repaired_to = last
+        while self._refills.step() and time.monotonic() < until:
+            pass

@@ -75,8 +75,8 @@ class Worker:
             config.postgresql, config.lease, _STORE_CONNECTIONS, self._title, KeptDatabase, config.retry
         )
         self._link = WorkerLink(
-            config.rabbitmq, self._title, self._note_cancel, lambda name: self._beat.note_missing(name), routes, queues,
-            self._pace.batch,
+            config.rabbitmq, self._title, self._note_cancel, lambda *missed: self._beat.note_missing(*missed),
+            routes, queues, self._pace.batch,
         )  # fmt: skip
         self._finisher = Finisher(
             self._identity.worker_id, self._store, self._link, self._hold, self._totals, lambda: self._stop.requested

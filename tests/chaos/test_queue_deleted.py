@@ -44,6 +44,20 @@ def test_tasks_whose_hints_were_lost_without_workers_are_done_when_workers_start
     assert system.done(15) == {"completed": 300}
 
 
+def test_a_long_backlog_goes_on_at_once_after_its_queue_was_purged(trial: Try) -> None:
+    """A batch a second would take long, and the first hint that is ready again must not end the repair."""
+    system = trial({"lease": {"grace_seconds": 1, "far_out_seconds": 600}, "pool:default": {"workers": 1}}, api=True)
+    busy = system.put_one({"sleep_seconds": 6})
+    system.hint([busy])
+    system.running(busy)
+    for _ in range(15):
+        system.submit_many(1000)
+    purge_queue(system.amqp_url)
+    purged_at = time.monotonic()
+    assert system.done(60) == {"completed": 15_001}
+    assert time.monotonic() - purged_at < 30
+
+
 def test_a_keeper_notices_a_deleted_queue_without_consumers(trial: Try) -> None:
     """Busy workers have no consumer, so the broker tells them nothing about the queue."""
     system = trial({**LONG, "pool:default": {"workers": 1}}, api=True)

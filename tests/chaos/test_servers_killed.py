@@ -137,7 +137,7 @@ def test_a_memory_alarm_delays_new_tasks_and_does_not_stop_delivered_ones(
 
 @contextmanager
 def publishing(system: Trial) -> Iterator[KeeperLink]:
-    link = KeeperLink(system.config.rabbitmq, "trial", lambda _: None)
+    link = KeeperLink(system.config.rabbitmq, "trial", lambda *_: None)
     link.start()
     try:
         yield link

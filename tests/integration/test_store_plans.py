@@ -126,6 +126,10 @@ def publish(store: Store, worker: str) -> None:
     store.backlog.put_off([due.task_id for due in dues], "echo", 1.0)
     store.backlog.repair(FIRST_ID, 100, 0)
     store.backlog.repair(FIRST_ID, 100, 10.0)
+    store.backlog.due_and_free([due.task_id for due in dues])
+    cut, _ = store.queues.take_refill("task_queue", worker, 1.0, 2.0)
+    store.queues.keep_refill("task_queue", worker, cut or "", ended=True)
+    store.queues.left_refills(["task_queue"])
 
 
 def watch(store: Store, worker: str) -> None:

@@ -35,7 +35,7 @@ def url(vhosts: Any) -> Iterator[str]:
 
 @pytest.fixture
 def link(url: str) -> Iterator[WorkerLink]:
-    one = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
+    one = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda *_: None)
     one.start()
     yield one
     one.stop(Deadline(5))
@@ -74,7 +74,7 @@ def test_an_event_of_an_attempt_goes_out_although_the_main_thread_has_kept_the_l
 
 def test_a_new_channel_leaves_no_queue_of_cancels_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bound = note_bound(monkeypatch)
-    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
+    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda *_: None)
     link.start()
     try:
         eventually(lambda: len(bound) == 1, 10, "it hears cancels")
@@ -96,7 +96,7 @@ def test_a_refused_queue_of_cancels_is_not_left_behind_and_delays_no_task(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound = note_bound(monkeypatch, "no such exchange")
-    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda _: None)
+    link = WorkerLink(RabbitmqSection(url=url), "trial", lambda _: None, lambda *_: None)
     link.start()
     try:
         link.consume(1)
@@ -114,7 +114,7 @@ def test_a_refused_queue_of_cancels_is_not_left_behind_and_delays_no_task(
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_a_queue_keeps_a_hint_that_is_returned_often(url: str, queue_type: Any) -> None:
     """A quorum queue with a wrong limit drops it at once; without a limit, RabbitMQ 4.0 drops it at the 21st return."""
-    keeper = KeeperLink(RabbitmqSection(url=url, queue_type=queue_type), "trial", lambda _: None)
+    keeper = KeeperLink(RabbitmqSection(url=url, queue_type=queue_type), "trial", lambda *_: None)
     keeper.start()
     try:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -147,7 +147,13 @@ def hints_to(channel: Any, queue: str, *priorities: int) -> list[str]:
 def test_each_queue_has_its_own_priorities_and_acks_and_its_own_loss(url: str) -> None:
     queues, missing = (QUEUE, "movies"), list[str]()
     section = RabbitmqSection(url=url)
-    link = WorkerLink(section, "trial", lambda _: None, missing.append, Routes({"video": "movies"}), queues)
+    routes, began = Routes({"video": "movies"}), time.monotonic()
+
+    def note(queue: str, missed_at: float) -> None:
+        assert began < missed_at < time.monotonic()
+        missing.append(queue)
+
+    link = WorkerLink(section, "trial", lambda _: None, note, routes, queues)
     link.start()
     came: dict[str, Delivery] = {}
 

@@ -1,13 +1,18 @@
--- A keeper makes a batch of due rows of one queue due for publishing: those of `types`, or of all other types if it is
+-- A process makes a batch of due rows of one queue due for publishing: those of `types`, or of all other types if it is
 -- not `routed`. Either the broker lost the queue (older_than is 0), or the queue has no ready message although rows
--- were published longer ago than that. Without `published_at` the relay publishes each row, and lets none rest.
+-- were published longer ago than that. Rows that were published after `cut`, if there is one, are in the queue again.
+-- Without `published_at` the relay publishes each row, and lets none rest.
 WITH seen AS MATERIALIZED (
     SELECT
         task_id,
         due_at <= now()
             AND publish_at > now()
             AND (task_type = ANY (%(types)s::text[])) = %(routed)s
-            AND coalesce(published_at <= now() - %(older_than)s * interval '1 s', %(older_than)s = 0) AS lost
+            AND coalesce(
+                published_at <= now() - %(older_than)s * interval '1 s'
+                    AND published_at <= coalesce(%(cut)s::text, 'infinity')::timestamptz,
+                %(older_than)s = 0
+            ) AS lost
     FROM backlog
     WHERE task_id > %(after)s::uuid
     ORDER BY task_id
