@@ -19,8 +19,7 @@ def gateway() -> Iterator[Gateway]:
 
 def test_messages_are_retried_on_request_and_wait_for_their_turn(system: Factory, gateway: Gateway) -> None:
     keys = {"provider": "twilio", "account_sid": "AC1", "auth_token": TOKEN, "base_url": gateway.url, "sender": "DTQS"}
-    rates = {"recipient_per_minute": 240, "recipient_burst": 1, "retry_base_seconds": 0.1}
-    running = system({"processor:sms": {**keys, **rates}})
+    running = system({"processor:sms": {**keys, "recipient_per_minute": 240, "recipient_burst": 1}})
     refusal = running.client.post("/submit", json={"task_type": "sms", "payload": {"to": "0151", "text": ""}})
     assert refusal.status_code == 422
     assert [problem["field"] for problem in refusal.json()["errors"]] == ["payload.to", "payload.text"]

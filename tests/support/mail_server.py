@@ -106,7 +106,6 @@ class MailServerUnderTest:
             "password": PASSWORD,
             "reply_timeout_seconds": 5,
             "data_timeout_seconds": 5,
-            "retry_base_seconds": 0.1,
             **more,
         }
 

@@ -20,8 +20,8 @@ SAFE_HEADERS = (
 
 They add recipients (X-PM-Bcc, X-MC-BccAddress) or replace the whole e-mail (X-SMTPAPI).
 """
-ATTEMPT_SECONDS, MAX_RETRIES = 600.0, 15
-"""The default timeout of an attempt. The default retries, with their pauses, take five to six hours."""
+ATTEMPT_SECONDS, MAX_RETRIES = 600.0, 20
+"""The default timeout of an attempt. The default retries, with their pauses, take five to seven hours."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -29,13 +29,13 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 class EmailSettings(ProcessorSettings):
     """The mail server, the allowed senders and recipients, and the limits."""
 
-    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in five to six hours if the mail server cannot be used")
+    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in five to seven hours if the mail server cannot be used")
     retry_base_seconds: float = Field(
-        30.0,
+        60.0,
         ge=0,
         le=3600,
-        description="seconds before the first retry after a fault of the mail server or a 4xx answer; "
-        "doubled for each further one",
+        description="seconds before the sixth retry after a fault of the mail server or a 4xx answer; "
+        "doubled for each further one. Earlier ones follow [retry] alone",
     )
     retry_max_seconds: float = Field(
         1800.0, ge=0, le=86400, description="most seconds before such a retry, beside up to a quarter more"

@@ -18,7 +18,7 @@ from dtqs.processors.sms.numbers import PREFIX_PATTERN, sender_id
 from dtqs.processors.sms.payload import SEGMENTS_LIMIT, callback_url
 from dtqs.url_host import check_host_and_port
 
-ATTEMPT_SECONDS, MAX_RETRIES = 120.0, 15
+ATTEMPT_SECONDS, MAX_RETRIES = 120.0, 20
 """The default timeout of an attempt, at least. The default retries, with their pauses, take about an hour."""
 AGAIN_SECONDS = 1.0
 """The pause before a throttled segment is submitted again."""
@@ -92,10 +92,11 @@ class SmsSettings(ProcessorSettings):
 
     max_retries: int | None = retries_field(f"{MAX_RETRIES}, in about an hour if the provider takes no messages")
     retry_base_seconds: float = Field(
-        10.0,
+        30.0,
         ge=0,
         le=3600,
-        description="seconds before the first retry after a fault of the provider; doubled for each further one",
+        description="seconds before the sixth retry after a fault of the provider; doubled for each further one. "
+        "Earlier ones follow [retry] alone",
     )
     retry_max_seconds: float = Field(
         300.0, ge=0, le=86400, description="most seconds before such a retry, beside up to a quarter more"
