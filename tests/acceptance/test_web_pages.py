@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.browser import Browser, Page
 from tests.support.fix_api import NewKey
-from tests.support.fix_browser import go
+from tests.support.fix_browser import go, run_with
 from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
@@ -26,12 +26,6 @@ _ADD_ROWS = """
 def run_with_format(page: Page, script: str) -> Any:
     """Evaluate an expression in which `format` is the dashboard's module format.js."""
     return run_with(page, "format", script)
-
-
-def run_with(page: Page, module: str, script: str) -> Any:
-    """Evaluate an expression in which the name of a module of the dashboard stands for the module."""
-    here = f"document.querySelector('script[type=module]').src.replace('app.js', '{module}.js')"
-    return page.run(f"import({here}).then(({module}) => {script})")
 
 
 def test_the_dashboard_masks_the_same_values_as_the_terminal(page: Page) -> None:

@@ -64,7 +64,10 @@ class Browser:
 
     def page(self, url: str, width: int = 1280, height: int = 900) -> "Page":
         """Open a page in its own browser context, which shares no cookies with others."""
-        context = self.send("Target.createBrowserContext")["browserContextId"]
+        return self.tab(self.send("Target.createBrowserContext")["browserContextId"], url, width, height)
+
+    def tab(self, context: str, url: str, width: int = 1280, height: int = 900) -> "Page":
+        """Open a page in a browser context. All its pages share cookies, and six connections to a server."""
         target = self.send(
             "Target.createTarget", {"url": "about:blank", "browserContextId": context, "width": width, "height": height}
         )["targetId"]
@@ -106,14 +109,18 @@ class Page:
     """One tab."""
 
     def __init__(self, browser: Browser, session: str, context: str) -> None:
-        self._browser, self._session, self._context = browser, session, context
+        self._browser, self._session, self.context = browser, session, context
 
     def close(self) -> None:
         """Close the page and its browser context."""
-        self._browser.send("Target.disposeBrowserContext", {"browserContextId": self._context})
+        self._browser.send("Target.disposeBrowserContext", {"browserContextId": self.context})
 
     def send(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self._browser.send(method, parameters, self._session)
+
+    def tab(self, url: str) -> "Page":
+        """Open another page beside this one, with the same login."""
+        return self._browser.tab(self.context, url)
 
     def go(self, url: str) -> None:
         self.send("Page.navigate", {"url": url})

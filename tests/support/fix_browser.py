@@ -1,6 +1,8 @@
 """Fixtures for tests that need a browser: Chromium, and a page that has logged in."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,27 @@ def log_in(browser: Browser, system: System, url: str = "") -> Page:
 def go(page: Page, place: str) -> None:
     """Go to one of the dashboard's pages."""
     page.run(f"location.hash = '#/{place}'")
+
+
+def run_with(page: Page, module: str, script: str) -> Any:
+    """Evaluate an expression in which the name of a module of the dashboard stands for the module."""
+    here = f"document.querySelector('script[type=module]').src.replace('app.js', '{module}.js')"
+    return page.run(f"import({here}).then(({module}) => {script})")
+
+
+def hide(page: Page) -> None:
+    """Tell the page that it is hidden, as the browser does with a tab in the background."""
+    page.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    page.run("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def unhide(page: Page) -> None:
+    page.run("delete document.hidden && document.dispatchEvent(new Event('visibilitychange'))")
+
+
+@contextmanager
+def blocked(page: Page, *patterns: str) -> Iterator[None]:
+    """Let the page's requests to these addresses fail during the block, as without a network."""
+    page.send("Network.setBlockedURLs", {"urls": list(patterns)})
+    yield
+    page.send("Network.setBlockedURLs", {"urls": []})

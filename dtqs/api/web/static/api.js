@@ -1,10 +1,17 @@
 // Calls to the public HTTP API. The browser adds the session cookie.
 
+import { learn } from "./clock.js";
+import { read } from "./exact.js";
+
 export class Problem extends Error {
   constructor(status, document) {
     super(document?.detail || `the server answered ${status}`);
     this.status = status;
     this.errors = document?.errors || [];
+  }
+  /** Whether the same request may succeed later. */
+  get mayPass() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
@@ -21,35 +28,38 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Return whether a text is the id of a task or file. */
 export const isId = (text) => ID.test(text);
 
-export async function call(method, path, body, headers = {}, waitSeconds = WAIT_SECONDS) {
-  let response, text;
+/** Call the API. `text` is the JSON of the body; `parse` reads the answer. */
+export async function call(method, path, { text, headers = {}, waitSeconds = WAIT_SECONDS, parse = read } = {}) {
+  let response, answer;
+  const sentAt = Date.now();
   try {
     response = await fetch(path, {
       method,
       cache: "no-store",
-      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: text === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      body: text,
       signal: AbortSignal.timeout(1000 * waitSeconds),
     });
-    text = await response.text(); // an answer may break off
+    learn(response.headers.get("Date"), sentAt, Date.now());
+    answer = await response.text(); // an answer may break off
   } catch {
     throw new Problem(0, { detail: "the API cannot be reached; try again" });
   }
   let document = null;
   try {
-    document = text ? JSON.parse(text) : null;
+    document = answer ? parse(answer) : null;
   } catch {
-    /* a proxy's error page */
+    if (response.ok) throw new Problem(0, { detail: "the answer is not JSON, so it is not from the API; try again" });
   }
   if (response.ok) return document;
   if (response.status === 401 && path !== "session") onLoggedOut();
   throw new Problem(response.status, document);
 }
 
-export const get = (path) => call("GET", path);
+export const get = (path, parse = read) => call("GET", path, { parse });
 /** Return the session. A short timeout keeps the page from waiting for a hanging API. */
-export const getSession = () => call("GET", "session", undefined, {}, SHORT_SECONDS);
-export const post = (path, body, headers) => call("POST", path, body, headers);
+export const getSession = () => call("GET", "session", { waitSeconds: SHORT_SECONDS });
+export const post = (path, text, headers) => call("POST", path, { text, headers });
 
 export const query = (values) =>
   new URLSearchParams(
@@ -100,7 +110,7 @@ export function upload(file, onProgress) {
 let description = null;
 /** The OpenAPI document, read once: task types and the schemas of their payloads. */
 export async function openapi() {
-  return (description ??= get("openapi.json").catch((error) => {
+  return (description ??= get("openapi.json", JSON.parse).catch((error) => {
     description = null;
     throw error;
   }));

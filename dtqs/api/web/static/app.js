@@ -1,5 +1,6 @@
 // The frame of all pages: login, address, colours and keys.
 
+import { speech } from "./alarms.js";
 import { call, getSession, isId, trouble, whenLoggedOut } from "./api.js";
 import { h, icon, note, put } from "./dom.js";
 import { visible } from "./format.js";
@@ -235,7 +236,7 @@ function moveRow(step) {
   links[Math.max(0, Math.min(links.length - 1, at + step))]?.focus();
 }
 
-header.after(banner);
+header.after(banner, speech);
 applyTheme();
 whenLoggedOut(async () => {
   if (!session?.key_name) return;

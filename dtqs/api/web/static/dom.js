@@ -21,24 +21,58 @@ export const h = (tag, properties = {}, ...children) => fill(document.createElem
 export const svg = (tag, properties = {}, ...children) =>
   fill(document.createElementNS(SVG, tag), properties, children);
 
-const nameOf = (one) => one.getAttribute("href") || one.id || (one.tagName === "SUMMARY" ? one.parentElement.id : "");
-
-/** Replace the content of an element if it changes. Scroll position, focus and open details stay. */
+/** Give an element the content `children`. Nodes that fit stay and are changed in place: selected text, scroll
+ * positions, focus and open details stay, too. They fit by `data-key`, id or address, otherwise by their order. */
 export function put(element, ...children) {
-  const wanted = h(element.tagName, {}, ...children);
-  for (const fold of element.querySelectorAll("details[id][open]"))
-    wanted.querySelector(`#${CSS.escape(fold.id)}`)?.setAttribute("open", "");
-  if (
-    wanted.childNodes.length === element.childNodes.length &&
-    [...wanted.childNodes].every((node, i) => node.isEqualNode(element.childNodes[i]))
-  )
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  merge(element, h(element.tagName, {}, ...children));
+  // a node that changes its place loses the focus
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+}
+
+/** Return the children by key. Nodes without a key of their own are numbered. */
+function byKey(element) {
+  const found = new Map(),
+    numbers = {};
+  for (const node of element.childNodes) {
+    const own = node.dataset?.key || node.id || node.getAttribute?.("href") || "";
+    const name = `${node.nodeName} ${own}`,
+      number = (numbers[name] = (numbers[name] ?? 0) + 1);
+    found.set(`${name} ${number}`, node);
+  }
+  return found;
+}
+
+function merge(element, wanted) {
+  const old = byKey(element),
+    fresh = byKey(wanted);
+  // first the nodes that go: those that stay then keep their place
+  for (const [key, node] of old) if (!fresh.has(key)) node.remove();
+  let place = element.firstChild;
+  for (const [key, node] of fresh) {
+    const kept = old.get(key);
+    if (!kept) element.insertBefore(node, place);
+    else {
+      if (kept === place) place = place.nextSibling;
+      else element.insertBefore(kept, place);
+      change(kept, node);
+    }
+  }
+}
+
+function change(kept, node) {
+  if (kept.nodeType !== Node.ELEMENT_NODE) {
+    if (kept.data !== node.data) kept.data = node.data;
     return;
-  const focused = element.contains(document.activeElement) ? nameOf(document.activeElement) : null;
-  element.replaceChildren(...wanted.childNodes);
-  if (focused)
-    [...element.querySelectorAll("a, button, input, summary")]
-      .find((one) => nameOf(one) === focused)
-      ?.focus({ preventScroll: true });
+  }
+  for (const { name, value } of [...node.attributes])
+    if (name !== "style" && kept.getAttribute(name) !== value) kept.setAttribute(name, value);
+  for (const { name } of [...kept.attributes])
+    if (!node.hasAttribute(name) && !(name === "open" && kept.tagName === "DETAILS")) kept.removeAttribute(name);
+  // the content policy forbids the attribute
+  if (node.hasAttribute("style") && kept.style.cssText !== node.style.cssText) kept.style.cssText = node.style.cssText;
+  if (kept.tagName === "INPUT") kept.checked = node.checked;
+  merge(kept, node);
 }
 
 const ICONS = {
@@ -74,8 +108,8 @@ export function note(text, isBad = false) {
   setTimeout(() => one.remove(), isBad ? 10000 : 5000);
 }
 
-/** Ask before an action that cannot be undone; resolves to true for yes. */
-export function confirm(title, text, verb) {
+/** Ask before an action that cannot be undone; resolves to true for yes. `details` stand between text and buttons. */
+export function confirm(title, text, verb, details = null) {
   return new Promise((resolve) => {
     const dialog = h(
       "dialog",
@@ -85,6 +119,7 @@ export function confirm(title, text, verb) {
         { method: "dialog" },
         h("h2", { id: "dialog-title" }, title),
         h("p", {}, text),
+        details,
         h(
           "div",
           { class: "row end" },

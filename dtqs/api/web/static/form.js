@@ -1,8 +1,9 @@
 // A form built from a JSON schema. Each editor has an element, get() (undefined: not set) and set(value).
-// Errors find their field by its path.
+// A value that was set stays as it is until a person edits its field. Errors find their field by its path.
 
 import { upload } from "./api.js";
 import { h, note } from "./dom.js";
+import { indented, numberOf, parse, plain, write } from "./exact.js";
 import { bytes, isSecretName, percent } from "./format.js";
 
 const FIRST = 6; // optional fields shown at first; a fold has the rest
@@ -16,10 +17,18 @@ export class Form {
     this.onUploads = onUploads;
   }
 
+  /** Make the editor of a whole payload, or of the options of a submit. */
+  top(schema, path, name) {
+    return keeping(this.object(this.resolve(schema).inner, path, name, false, true));
+  }
+
   /** Make the editor of a schema. `path` is the name of the field in the API's errors. */
   editor(schema, path, name, isRequired) {
     const { inner, isNullable } = this.resolve(schema);
-    const optional = !isRequired || isNullable;
+    return keeping(this.own(inner, path, name, !isRequired || isNullable));
+  }
+
+  own(inner, path, name, optional) {
     if (inner.const !== undefined) return { element: h("span"), get: () => inner.const, set() {} };
     if (inner.enum) return this.choice(inner, path, name, optional);
     if (inner.type === "boolean") return this.flag(inner, path, name);
@@ -80,7 +89,7 @@ export class Form {
 
   text(schema, path, name, optional) {
     const isLong = (schema.maxLength ?? 0) > 1000 || /^(text|html|body)$/.test(name);
-    const control = isLong
+    let control = isLong
       ? h("textarea", { rows: 4, required: !optional })
       : h("input", {
           type: isSecretName(name) ? "password" : "text",
@@ -96,9 +105,18 @@ export class Form {
         });
     return {
       element: this.field(path, name, schema, control, optional),
-      get: () => (control.value === "" ? undefined : control.value),
+      get: (given) => {
+        if (control.value === "") return undefined;
+        return /\r/.test(given ?? "") ? control.value.replaceAll("\n", "\r\n") : control.value;
+      },
       set: (value) => {
-        control.value = value ?? "";
+        const text = String(value ?? ""),
+          breaks = new Set(text.match(/\r\n|\r|\n/g));
+        // an <input> drops line breaks, and a <textarea> changes all to \n
+        if (breaks.size && control.tagName === "INPUT") control = asTextarea(control);
+        control.readOnly = breaks.size > 1 || breaks.has("\r");
+        control.title = control.readOnly ? "This text has several kinds of line breaks: edit it as JSON" : "";
+        control.value = text;
       },
     };
   }
@@ -114,8 +132,18 @@ export class Form {
     });
     return {
       element: this.field(path, name, schema, control, optional),
-      get: () => (control.value === "" ? undefined : Number(control.value)),
+      get: () => {
+        const text = control.value.trim();
+        if (text === "" && !control.validity.badInput) return undefined;
+        const isLoose = control.type === "number" && text; // .5 is a number of HTML, not of JSON
+        const number = numberOf(text) ?? numberOf(String(isLoose ? Number(text) : NaN));
+        if (number === undefined) throw new FieldError(path, "not a number");
+        return number;
+      },
       set: (value) => {
+        control.type = "number";
+        control.value = value ?? "";
+        if (control.value !== String(value ?? "")) control.type = "text"; // 1e400 is no number of HTML
         control.value = value ?? "";
       },
     };
@@ -128,7 +156,7 @@ export class Form {
     element.classList.add("check");
     return {
       element,
-      get: () => (control.checked === standard ? undefined : control.checked),
+      get: (given) => (given === undefined && control.checked === standard ? undefined : control.checked),
       set: (value) => {
         control.checked = value ?? standard;
       },
@@ -176,6 +204,7 @@ export class Form {
           state.textContent = `${file.name}: ${percent(part)}`;
         });
         control.value = stored.uri;
+        control.dispatchEvent(new Event("input", { bubbles: true }));
         state.textContent = `${file.name}, ${bytes(stored.size_bytes)}, ${stored.media_type}`;
       } catch (problem) {
         state.textContent = "";
@@ -228,7 +257,7 @@ export class Form {
     const get = () => {
       if (control.value.trim() === "") return undefined;
       try {
-        return JSON.parse(control.value);
+        return parse(control.value);
       } catch (error) {
         throw new FieldError(path, `not JSON: ${error.message}`);
       }
@@ -237,7 +266,7 @@ export class Form {
       element: this.field(path, name, schema, control, optional),
       get,
       set: (value) => {
-        control.value = value === undefined || value === null ? "" : JSON.stringify(value, null, 2);
+        control.value = value === undefined || value === null ? "" : indented(write(value));
       },
     };
   }
@@ -278,17 +307,18 @@ export class Form {
         .filter((one) => one !== item)
         .map((one) => {
           try {
-            return one.editor.get() ?? null;
+            return one.editor.get();
           } catch {
-            return null;
+            return undefined;
           }
         });
       set(values);
+      box.dispatchEvent(new Event("input", { bubbles: true }));
     };
     const set = (values) => {
       items.splice(0);
       box.replaceChildren();
-      for (const value of values ?? []) add(value ?? null);
+      for (const value of Array.isArray(values) ? values : []) add(value);
       if (!optional && !items.length) add();
     };
     const element = h(
@@ -305,10 +335,10 @@ export class Form {
       ),
     );
     set();
-    const get = () => {
+    const get = (given) => {
       // leave out empty items
       const values = items.map((one) => one.editor.get()).filter((value) => value !== undefined);
-      return values.length ? values : undefined;
+      return values.length || Array.isArray(given) ? values : undefined;
     };
     return { element, get, set };
   }
@@ -333,7 +363,7 @@ export class Form {
     }
     const isOpen = schema.additionalProperties === true;
     const other = isOpen
-      ? this.json({ description: "further fields, as a JSON object" }, `${path}.*`, "more", true)
+      ? keeping(this.json({ description: "further fields, as a JSON object" }, `${path}.*`, "more", true))
       : null;
     if (other) shown.push(other.element);
     const fold = hidden.length
@@ -352,15 +382,23 @@ export class Form {
       : optional
         ? h("details", { class: "part" }, h("summary", {}, name.replaceAll("_", " ")), body)
         : h("fieldset", {}, h("legend", {}, name.replaceAll("_", " ")), body);
-    const get = () => {
-      const made = { ...(other?.get() ?? {}) };
-      for (const [key, editor] of Object.entries(editors)) {
-        const value = editor.get();
-        if (value !== undefined) made[key] = value;
+    const get = (given) => {
+      const rest = other ? further(`${path}.*`, other.get()) : {},
+        before = plain(given),
+        made = {};
+      // keys keep their order
+      for (const key of new Set([...Object.keys(before ?? {}), ...Object.keys(rest), ...Object.keys(editors)])) {
+        const value = editors[key]?.get(),
+          isTwice = value !== undefined && key in rest;
+        if (isTwice) throw new FieldError(`${path}.*`, `${key} has a field of its own: leave it out here`);
+        const chosen = value === undefined ? rest[key] : value;
+        if (chosen !== undefined) made[key] = chosen;
       }
-      return optional && !Object.keys(made).length ? undefined : made;
+      if (!optional || Object.keys(made).length) return made;
+      return before && Object.keys(before).length ? undefined : given;
     };
-    const set = (value) => {
+    const set = (given) => {
+      const value = plain(given);
       for (const [key, editor] of Object.entries(editors)) editor.set(value?.[key]);
       if (other) {
         const rest = Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !(key in editors)));
@@ -392,6 +430,44 @@ export class Form {
     first?.parentElement.querySelector("input, select, textarea")?.focus();
     return unplaced;
   }
+}
+
+/** Make an editor keep a value that was set until a person edits it: a form cannot show every value unchanged. */
+function keeping(editor) {
+  const { element, get, set } = editor;
+  let given,
+    isEdited = true;
+  element.addEventListener("input", () => (isEdited = true));
+  return {
+    ...editor,
+    get: () => (isEdited ? get(given) : given),
+    set: (value) => {
+      set(value);
+      given = value;
+      isEdited = value === undefined;
+    },
+  };
+}
+
+/** Return the further fields of an object. Raises FieldError unless they are an object, too. */
+function further(path, value) {
+  const fields = plain(value) ?? {};
+  if (typeof fields !== "object" || Array.isArray(fields)) throw new FieldError(path, "a JSON object is needed");
+  return fields;
+}
+
+/** Put a textarea in the place of an input. */
+function asTextarea(input) {
+  const area = h("textarea", {
+    rows: 4,
+    id: input.id,
+    required: input.required,
+    spellcheck: "false",
+    class: input.type === "password" ? "secret" : null,
+    "aria-describedby": input.getAttribute("aria-describedby"),
+  });
+  input.replaceWith(area);
+  return area;
 }
 
 /** The text of a field cannot be parsed. */

@@ -1,5 +1,7 @@
 // Values in a form for people.
 
+import { now } from "./clock.js";
+import { plain, write } from "./exact.js";
 import secrets from "./secrets.js";
 
 export function seconds(value) {
@@ -47,8 +49,9 @@ export function time(text) {
   return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-export const since = (text, now = Date.now()) => (now - new Date(text).getTime()) / 1000;
-export const ago = (text) => `${seconds(since(text))} ago`;
+/** Return the seconds since a time until `end`, in milliseconds: the server's present time if it is not given. */
+export const since = (text, end = now()) => (end - new Date(text).getTime()) / 1000;
+export const ago = (text, end = now()) => `${seconds(since(text, end))} ago`;
 /** The end of a UUIDv7 distinguishes tasks; its beginning is the time. */
 export const short = (id) => `…${id.slice(-8)}`;
 export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
@@ -56,18 +59,54 @@ export const percent = (fraction) => `${Math.round(100 * (fraction || 0))} %`;
 // The rules come from dtqs/masking.json, which console and command line use, too.
 export const MASK = secrets.mask;
 const NAMES = new RegExp(secrets.names),
+  SECRET = 4096, // longer than any secret in a text
   TEXTS = secrets.texts.map((text) => new RegExp(text, "gi"));
 
 export const isSecretName = (name) => NAMES.test(name.replace(/([a-z0-9])(?=[A-Z])/g, "$1_").toLowerCase());
 const maskedText = (text) => TEXTS.reduce((shown, one) => shown.replace(one, `$1${MASK}`), text);
 
-/** Return the value with secrets masked, recognized by name or form. */
-export function masked(value, name = "") {
+/** Return the value with secrets masked, recognized by name or form. `left` bounds the parts of a large value, and the
+ * characters of its texts. Both count down; below zero, something is left out. */
+export function masked(value, name = "", left = { values: Infinity, characters: Infinity }) {
   if (name && value !== null && value !== "" && typeof value !== "boolean" && isSecretName(name)) return MASK;
-  if (Array.isArray(value)) return value.map((one) => masked(one));
-  if (value && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, masked(one, key)]));
-  return typeof value === "string" ? maskedText(value) : value;
+  const given = plain(value);
+  if (typeof given === "string") return bounded(given, left);
+  if (given === null || typeof given !== "object") return value;
+  if (Array.isArray(given)) {
+    const made = [];
+    for (const one of given) {
+      if (isFull(left)) break;
+      made.push(masked(one, "", left));
+    }
+    return made;
+  }
+  const made = [];
+  for (const [key, one] of Object.entries(given)) {
+    if (isFull(left, key.length)) break;
+    made.push([key, masked(one, key, left)]);
+  }
+  return Object.fromEntries(made);
+}
+
+/** Count one value more and return whether it is too much. */
+function isFull(left, characters = 0) {
+  if (left.characters < characters || left.values < 1) left.values = -1;
+  else left.values -= 1;
+  left.characters -= characters;
+  return left.values < 0;
+}
+
+/** Mask a text, then cut it: a secret that is cut in two is not recognized. */
+function bounded(text, left) {
+  const room = Math.max(0, left.characters);
+  left.characters -= text.length;
+  return text.length <= room ? maskedText(text) : maskedText(text.slice(0, room + SECRET)).slice(0, room);
+}
+
+/** Return the beginning of a value as masked JSON on one line. The cost has a bound, whatever the size of the value. */
+export function brief(value, characters = 120) {
+  const text = visible(write(masked(value, "", { values: characters, characters })));
+  return text.length > characters ? `${text.slice(0, characters)}…` : text;
 }
 
 /** Return a text with secrets masked, and with control and direction characters made visible. */
@@ -75,6 +114,10 @@ export const visible = (text) =>
   maskedText(String(text)).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) =>
     c === "\n" || c === "\t" ? c : named(c),
   );
+
+/** Return the beginning of a text as `visible` does. */
+export const clipped = (text, most = 10_000) =>
+  text.length > most ? `${visible(text.slice(0, most + SECRET)).slice(0, most)}…` : visible(text);
 
 function named(character) {
   const code = character.codePointAt(0),

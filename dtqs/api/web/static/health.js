@@ -1,7 +1,7 @@
 // The health of the system on every page: a dot in the bar and a banner of alarms. The overview has its own banner.
 
+import { alarmsLine, alarmsPart, speak } from "./alarms.js";
 import { h, icon, put } from "./dom.js";
-import { visible } from "./format.js";
 import { watchSystem } from "./live.js";
 import { quietPart } from "./quiet.js";
 
@@ -30,28 +30,14 @@ function draw(system) {
     : isStale || !reading
       ? ["", "Reading…"]
       : alarms.length
-        ? ["bad", alarms.map(visible).join("; ")]
+        ? ["bad", alarmsLine(alarms)]
         : ["good", "Healthy"];
   dot.className = `dot ${kind}`;
   dot.title = text;
   dot.setAttribute("aria-label", `Health: ${text}`);
   put(dot, icon(kind === "bad" ? "alarm" : kind === "good" ? "ok" : "pending"));
-  put(
-    banner,
-    trouble
-      ? quietPart(system)
-      : alarms.length
-        ? h(
-            "div",
-            { class: "banner bad", role: "alert" },
-            icon("alarm"),
-            h(
-              "ul",
-              {},
-              alarms.map((one) => h("li", {}, visible(one))),
-            ),
-          )
-        : null,
-  );
+  put(banner, trouble ? quietPart(system) : alarms.length ? alarmsPart(alarms) : null);
+  // before the first reading nothing is known
+  if (kind) speak(trouble ? [trouble] : alarms);
   banner.hidden = !endWatch || isOwnVerdict || !banner.hasChildNodes();
 }

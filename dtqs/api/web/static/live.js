@@ -1,46 +1,62 @@
-// Server-Sent Events that survive failures. The browser reconnects after a lost connection;
-// this module reconnects after an error response.
+// Server-Sent Events that survive failures, and repeated requests. The browser reconnects after a lost connection;
+// this module reconnects after an error response. A hidden page has no stream: a browser has only six connections.
 
-import { mayBeLoggedOut, trouble } from "./api.js";
+import { get, mayBeLoggedOut, Problem, trouble } from "./api.js";
+import { read } from "./exact.js";
 
 const RETRY_SECONDS = [1, 2, 4, 8];
+const pauseOf = (tries) => 1000 * RETRY_SECONDS[Math.min(tries, RETRY_SECONDS.length - 1)];
 
-/** Follow a stream. `handlers` get the data by event name; `onState` gets live, waiting or ended.
- * Returns a function that ends it. */
+/** Call `onTurn` with true when the page becomes visible, false when it is hidden. Returns a function that ends it. */
+export function watchPage(onTurn) {
+  const turned = () => onTurn(!document.hidden);
+  document.addEventListener("visibilitychange", turned);
+  return () => document.removeEventListener("visibilitychange", turned);
+}
+
+/** Follow a stream while the page is visible. `handlers` get the data by event name; `onState` gets live, waiting or
+ * ended. Returns a function that ends it. */
 export function follow(url, handlers, onState = () => {}) {
   let source = null,
     timer = 0,
     tries = 0,
-    lastId = "",
-    over = false;
+    lastId = "";
   const open = () => {
     const position = lastId ? `${url.includes("?") ? "&" : "?"}last_event_id=${encodeURIComponent(lastId)}` : "";
-    source = new EventSource(url + position);
-    source.addEventListener("open", () => {
+    const mine = (source = new EventSource(url + position));
+    mine.addEventListener("open", () => {
       tries = 0;
       onState("live");
     });
-    source.addEventListener("error", () => {
-      if (over) return;
+    mine.addEventListener("error", () => {
+      if (mine !== source) return;
       onState("waiting");
       if (source.readyState !== EventSource.CLOSED) return; // the browser reconnects
       mayBeLoggedOut();
-      timer = setTimeout(open, 1000 * RETRY_SECONDS[Math.min(tries++, RETRY_SECONDS.length - 1)]);
+      timer = setTimeout(open, pauseOf(tries++));
     });
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => {
+      mine.addEventListener(name, (event) => {
+        if (mine !== source) return;
         lastId = event.lastEventId || lastId;
-        handle(JSON.parse(event.data));
+        handle(read(event.data));
       });
     }
   };
-  const end = () => {
-    over = true;
+  const close = () => {
     clearTimeout(timer);
     source?.close();
+    source = null;
   };
-  open();
-  return end;
+  const endWatch = watchPage((isVisible) => {
+    close();
+    if (isVisible) open();
+  });
+  if (!document.hidden) open();
+  return () => {
+    endWatch();
+    close();
+  };
 }
 
 /** Follow one task to its outcome; `on` gets the name and data of each event. */
@@ -65,6 +81,49 @@ export function followTask(taskId, on, onState = () => {}) {
   return end;
 }
 
+/** Do `work` until it succeeds, with growing pauses, in which the page must be visible. `onTrouble` gets each Problem.
+ * Returns { again, end }: `again` does it once more, after the present turn. */
+export function persist(work, onTrouble) {
+  let isBusy = false,
+    isWanted = false,
+    over = false,
+    tries = 0,
+    timer = 0;
+  const turn = async () => {
+    clearTimeout(timer);
+    isWanted = isBusy;
+    if (isBusy || over) return;
+    isBusy = true;
+    try {
+      await work();
+      tries = 0;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) reportError(problem);
+      else if (!over) later(problem);
+    }
+    isBusy = false;
+    if (isWanted) turn();
+  };
+  const later = (problem) => {
+    onTrouble(problem);
+    tries = problem.mayPass ? tries + 1 : 0;
+    if (tries && !document.hidden) timer = setTimeout(turn, pauseOf(tries - 1));
+  };
+  const endWatch = watchPage((isVisible) => {
+    clearTimeout(timer);
+    if (isVisible && tries) turn();
+  });
+  turn();
+  return {
+    again: turn,
+    end: () => {
+      over = true;
+      clearTimeout(timer);
+      endWatch();
+    },
+  };
+}
+
 /** Do `work` now, and again `everySeconds` after its end; pause while the page is hidden. Returns { again, end }.
  * `work` gets true if a person asked for it. */
 export function repeat(work, everySeconds) {
@@ -79,15 +138,14 @@ export function repeat(work, everySeconds) {
     await work(isAsked);
     wait();
   };
-  const turned = () => (document.hidden ? clearTimeout(timer) : turn(false));
-  document.addEventListener("visibilitychange", turned);
+  const endWatch = watchPage((isVisible) => (isVisible ? turn(false) : clearTimeout(timer)));
   turn(true);
   return {
     again: () => turn(true),
     end: () => {
       over = true;
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", turned);
+      endWatch();
     },
   };
 }
@@ -96,14 +154,16 @@ export function repeat(work, everySeconds) {
 
 const POINTS = 300,
   QUIET_SECONDS = 6,
-  HANGS_SECONDS = 20;
+  HANGS_SECONDS = 20,
+  FRUGAL_SECONDS = 1.5;
 const watchers = new Set();
 let ending = 0,
   endStream = null,
   clock = 0,
   openedAt = 0,
   readAt = 0,
-  isAsking = false;
+  isAsking = false,
+  frugal = 0;
 /** `isStale`: the reading is old; `trouble`: the reason, set after some seconds: a short reconnect is not reported. */
 export const system = { reading: null, rates: null, points: [], awaySince: {}, isStale: false, trouble: null };
 
@@ -147,7 +207,22 @@ async function judge() {
 function open() {
   endStream?.();
   openedAt = performance.now();
-  endStream = follow("overview/stream", { history: addPoints, reading: onReading });
+  endStream = frugal
+    ? repeat(() => get("overview").then(onReading, () => {}), FRUGAL_SECONDS).end
+    : follow("overview/stream", { history: addPoints, reading: onReading });
+}
+
+/** Ask for readings one by one while a page has a stream of its own. Returns a function that ends it. */
+export function withoutStream() {
+  let isOver = false;
+  frugal += 1;
+  if (endStream) open();
+  return () => {
+    if (isOver) return;
+    isOver = true;
+    frugal -= 1;
+    if (endStream && !frugal) open();
+  };
 }
 
 function start() {
@@ -165,7 +240,7 @@ function stop() {
   endStream = null;
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+watchPage((isVisible) => (isVisible ? start() : stop()));
 
 /** Watch the readings; returns a function that ends it. */
 export function watchSystem(watch) {

@@ -2,10 +2,11 @@
 
 import { get, query } from "./api.js";
 import { h, put } from "./dom.js";
-import { masked, time, visible } from "./format.js";
+import { brief, clipped, time } from "./format.js";
 import { repeat } from "./live.js";
 import { taskLink } from "./overview.js";
 
+const CHARACTERS = 10_000; // of a row's data
 const LEVELS = ["debug", "info", "warning", "error"];
 
 export function logPage(main, context) {
@@ -108,7 +109,7 @@ function table(logs) {
       logs.map((row) =>
         h(
           "tr",
-          { class: row.level },
+          { class: row.level, "data-key": row.log_id },
           h("td", {}, h("time", { datetime: row.at }, time(row.at))),
           h("td", {}, row.level),
           h("td", {}, row.task_type ? `${row.task_type} ` : "", taskLink(row.task_id)),
@@ -116,8 +117,8 @@ function table(logs) {
           h(
             "td",
             { class: "message" },
-            visible(row.message || ""),
-            row.data && row.event !== "progress" ? h("code", {}, " ", visible(JSON.stringify(masked(row.data)))) : null,
+            clipped(row.message || ""),
+            row.data && row.event !== "progress" ? h("code", {}, " ", brief(row.data, CHARACTERS)) : null,
           ),
         ),
       ),

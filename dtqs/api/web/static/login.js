@@ -24,7 +24,7 @@ export function loginPage(main, onDone) {
           button.disabled = true;
           error.textContent = "";
           try {
-            await call("POST", "session", { api_key: field.value.trim() });
+            await call("POST", "session", { text: JSON.stringify({ api_key: field.value.trim() }) });
             await onDone();
           } catch (problem) {
             error.textContent = problem.message;

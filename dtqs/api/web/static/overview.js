@@ -1,9 +1,10 @@
 // The overview: health, rates, running tasks, recent failures and backlog.
 
+import { alarmsPart } from "./alarms.js";
 import { get } from "./api.js";
 import { chart } from "./charts.js";
 import { badge, h, icon, put } from "./dom.js";
-import { ago, count, percent, rate, seconds, short, since, time, visible } from "./format.js";
+import { ago, clipped, count, percent, rate, seconds, short, since, visible } from "./format.js";
 import { repeat, watchSystem } from "./live.js";
 import { quietPart } from "./quiet.js";
 
@@ -22,7 +23,12 @@ export const bar = (fraction, label) =>
     h("i", { style: { width: percent(fraction).replace(" ", "") } }),
   );
 
+/** Characters of an error in a list. */
+const WHY = 2000;
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+
+/** Return the time of a reading by the clock of PostgreSQL, which writes the times of tasks; in milliseconds. */
+const databaseTime = (reading) => 1000 * (reading.at + (reading.clock_ahead_seconds ?? 0));
 
 export function overviewPage(main, context) {
   return context.may("admin") ? systemPage(main) : ownPage(main);
@@ -30,7 +36,7 @@ export function overviewPage(main, context) {
 
 function systemPage(main) {
   const verdict = h("div"),
-    facts = h("div"); // separate elements, so that a screen reader announces only changes
+    facts = h("div");
   const tiles = h("section", { class: "tiles", "aria-label": "Now" });
   const charts = [
     chart(
@@ -108,10 +114,11 @@ function systemPage(main) {
     put(facts, factsPart(system));
     for (const one of charts) one.draw(system.points);
     if (!system.reading.workers) return;
+    const now = databaseTime(system.reading);
     put(tiles, ...tileParts(system));
     put(running, runningPart(system.reading.workers));
-    put(failed, failuresPart(system.reading.failures));
-    put(next, queuePart(system.reading));
+    put(failed, failuresPart(system.reading, now));
+    put(next, queuePart(system.reading, now));
     put(depth, depthPart(system.reading.depth));
   });
 }
@@ -127,16 +134,7 @@ function verdictPart(system) {
       h("strong", {}, "Healthy"),
       h("span", {}, "no alarms"),
     );
-  return h(
-    "div",
-    { class: "banner bad", id: "verdict", role: "alert" },
-    icon("alarm"),
-    h(
-      "ul",
-      {},
-      reading.alarms.map((alarm) => h("li", {}, visible(alarm))),
-    ),
-  );
+  return alarmsPart(reading.alarms, "verdict");
 }
 
 function factsPart({ reading, awaySince }) {
@@ -215,7 +213,7 @@ function runningPart(workers) {
       .map((worker) =>
         h(
           "li",
-          {},
+          { "data-key": worker.task_id },
           h(
             "div",
             { class: "line" },
@@ -241,7 +239,7 @@ function runningPart(workers) {
   );
 }
 
-function failuresPart(failures) {
+function failuresPart({ failures }, now) {
   if (!failures.length) return h("p", { class: "empty" }, "No recent failures.");
   return [
     h(
@@ -252,7 +250,7 @@ function failuresPart(failures) {
         .map((failure) =>
           h(
             "li",
-            {},
+            { "data-key": `${failure.task_id} ${failure.at}` },
             h(
               "div",
               { class: "line" },
@@ -261,9 +259,9 @@ function failuresPart(failures) {
                 : h("span", { class: "badge pending" }, icon("pending"), "retrying"),
               h("b", {}, failure.task_type),
               taskLink(failure.task_id),
-              h("time", { class: "hint push", datetime: failure.at }, ago(failure.at)),
+              h("time", { class: "hint push", datetime: failure.at }, ago(failure.at, now)),
             ),
-            h("div", { class: "why" }, visible(failure.message || "no error message")),
+            h("div", { class: "why" }, clipped(failure.message || "no error message", WHY)),
           ),
         ),
     ),
@@ -279,12 +277,13 @@ function queuesPart(queues) {
   return h("p", { class: "hint" }, queues.map(one).join("; "));
 }
 
-function queuePart({ next_tasks: due, later_tasks: later, depth, queues }) {
+function queuePart({ next_tasks: due, later_tasks: later, depth, queues }, now) {
   if (!due.length && !later.length) return [queuesPart(queues), h("p", { class: "empty" }, "No pending tasks.")];
+  const until = (task) => -since(task.due_at, now); // in seconds
   const line = (task, when) =>
     h(
       "li",
-      {},
+      { "data-key": task.task_id },
       h(
         "div",
         { class: "line" },
@@ -300,11 +299,11 @@ function queuePart({ next_tasks: due, later_tasks: later, depth, queues }) {
     h(
       "ul",
       { class: "list" },
-      due.slice(0, 6).map((task) => line(task, `due for ${seconds(since(task.due_at))}`)),
+      due.slice(0, 6).map((task) => line(task, `due for ${seconds(-until(task))}`)),
       later
         .slice(0, 4)
         .map((task) =>
-          line(task, `${task.attempts ? `retry ${task.attempts}` : "scheduled"}, in ${seconds(-since(task.due_at))}`),
+          line(task, `${task.attempts ? `retry ${task.attempts}` : "scheduled"}, in ${seconds(until(task))}`),
         ),
     ),
   ];
@@ -393,7 +392,7 @@ function ownList(tasks) {
     tasks.map((task) =>
       h(
         "li",
-        {},
+        { "data-key": task.task_id },
         h(
           "div",
           { class: "line" },
@@ -405,7 +404,9 @@ function ownList(tasks) {
         task.status === "in_progress" && task.progress
           ? bar(task.progress.fraction, `Progress of ${task.task_type} ${short(task.task_id)}`)
           : null,
-        task.status === "failed" && task.error ? h("div", { class: "why" }, visible(task.error.message || "")) : null,
+        task.status === "failed" && task.error
+          ? h("div", { class: "why" }, clipped(task.error.message || "", WHY))
+          : null,
       ),
     ),
   );

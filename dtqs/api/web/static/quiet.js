@@ -3,12 +3,12 @@
 import { h, icon } from "./dom.js";
 import { time } from "./format.js";
 
-/** Make the banner for a missing or old reading. A screen reader announces it, so it changes only with its text. */
+/** Make the banner for a missing or old reading. */
 export function quietPart({ reading, trouble }, id = null) {
   if (!trouble) return h("p", { class: "banner" }, "Reading…");
   return h(
     "p",
-    { class: "banner bad", id, role: "alert" },
+    { class: "banner bad", id },
     icon("alarm"),
     `${trouble}; retrying.${reading ? ` The data below is from ${time(1000 * reading.at)}.` : ""}`,
   );

@@ -2,20 +2,27 @@
 
 import { get, openapi, post, taskTypes } from "./api.js";
 import { h, put } from "./dom.js";
+import { indented, parse, plain, write } from "./exact.js";
 import { FieldError, Form } from "./form.js";
 import { visible } from "./format.js";
+import { persist } from "./live.js";
 
 export function submitPage(main, context, likeId) {
   const body = h("div", {}, h("p", { class: "hint" }, "Reading…"));
   main.append(h("h1", {}, "Submit"), body);
   let over = false;
-  begin().catch((error) => put(body, h("p", { class: "banner bad" }, error.message)));
+  const reading = persist(begin, (problem) =>
+    put(body, h("p", { class: "banner bad", role: "alert" }, problem.message, problem.mayPass ? "; retrying." : "")),
+  );
 
   async function begin() {
-    const [document, names, like] = await Promise.all([openapi(), taskTypes(), likeId ? get(`tasks/${likeId}`) : null]);
+    const task = likeId ? get(`tasks/${likeId}`, parse) : null;
+    const [document, names, like] = await Promise.all([openapi(), taskTypes(), task]);
     if (over) return;
     const wanted =
       like?.task_type || context.parameters.get("task_type") || (names.includes("image") ? "image" : names[0]);
+    if (!names.includes(wanted))
+      return put(body, h("p", { class: "banner bad" }, `The task type ${visible(wanted)} is not installed here.`));
     const form = h("div");
     let current = taskForm(document, wanted, like);
     const change = () => {
@@ -34,11 +41,13 @@ export function submitPage(main, context, likeId) {
   }
   return () => {
     over = true;
+    reading.end();
   };
 }
 
 /** Return an example whose placeholder uploads are replaced by the files given so far. */
-export function withUploads(example, given) {
+export function withUploads(example, before) {
+  const given = plain(before);
   if (typeof example === "string") return example.startsWith("upload:") && typeof given === "string" ? given : example;
   if (Array.isArray(example)) return example.map((one, i) => withUploads(one, given?.[i]));
   if (example && typeof example === "object")
@@ -51,9 +60,9 @@ function taskForm(document, taskType, like) {
     schemas = document.components.schemas,
     schema = schemas[`payload.${taskType}`],
     envelope = schemas[`submit.${taskType}`];
-  const payload = form.object(form.resolve(schema).inner, "payload", "payload", false, true);
+  const payload = form.top(schema, "payload", "payload");
   const { task_type: _type, payload: _payload, ...options } = envelope.properties;
-  const rest = form.object({ properties: options, type: "object" }, "", "options", false, true);
+  const rest = form.top({ properties: options, type: "object" }, "", "options");
   const text = h("textarea", {
     rows: 16,
     spellcheck: "false",
@@ -78,20 +87,37 @@ function taskForm(document, taskType, like) {
     button.textContent = form.uploads ? "Uploading…" : "Submit";
   }
 
-  function value() {
-    if (!isText) return payload.get() ?? {};
+  /** Return the payload as JSON. A text that was typed stays as it is: the API judges it, not this page. */
+  function payloadText() {
+    if (!isText) return write(payload.get() ?? {});
+    const typed = text.value.trim() || "{}";
     try {
-      return JSON.parse(text.value || "{}");
+      JSON.parse(typed);
     } catch (problem) {
       throw new FieldError("payload", `not JSON: ${problem.message}`);
     }
+    return typed;
+  }
+
+  /** Return the payload for the form. Raises FieldError for a text that no form can show. */
+  function typedObject() {
+    const typed = payloadText();
+    let value;
+    try {
+      value = parse(typed);
+    } catch (problem) {
+      throw new FieldError("payload", problem.message);
+    }
+    const fields = plain(value);
+    if (fields === null || typeof fields !== "object" || Array.isArray(fields))
+      throw new FieldError("payload", "a form needs a JSON object, for example {}");
+    return value;
   }
 
   function swap() {
     try {
-      const now = value();
-      if (isText) payload.set(now);
-      else text.value = JSON.stringify(now, null, 2);
+      if (isText) payload.set(typedObject());
+      else text.value = indented(payloadText());
     } catch (problem) {
       return void put(error, problem.message);
     }
@@ -105,13 +131,13 @@ function taskForm(document, taskType, like) {
   function use(example) {
     const begun = withUploads(example, given());
     payload.set(begun);
-    text.value = JSON.stringify(begun, null, 2);
+    text.value = indented(write(begun));
   }
 
   /** Return the payload, empty if it cannot be parsed. */
   function given() {
     try {
-      return value();
+      return plain(parse(payloadText()));
     } catch {
       return {};
     }
@@ -125,11 +151,11 @@ function taskForm(document, taskType, like) {
     isSending = true;
     lock();
     try {
-      const wanted = { task_type: taskType, payload: value(), ...(rest.get() ?? {}) };
-      const sent = JSON.stringify(wanted);
+      const options = Object.entries(rest.get() ?? {}).map(([name, one]) => `,${write(name)}:${write(one)}`);
+      const sent = `{"task_type":${write(taskType)},"payload":${payloadText()}${options.join("")}}`;
       if (sent !== sentBefore) tries += 1; // a repetition after a lost answer keeps its idempotency key
       sentBefore = sent;
-      const accepted = await post("submit", wanted, { "Idempotency-Key": `dashboard-${key}-${tries}` });
+      const accepted = await post("submit", sent, { "Idempotency-Key": `dashboard-${key}-${tries}` });
       location.hash = `#/tasks/${accepted.task_id}`;
     } catch (problem) {
       isSending = false;
@@ -185,12 +211,9 @@ function taskForm(document, taskType, like) {
   );
   if (like) {
     payload.set(like.payload);
-    text.value = JSON.stringify(like.payload, null, 2);
-    rest.set({
-      priority: like.priority,
-      max_retries: like.max_retries,
-      tags: like.tags.length ? like.tags : undefined,
-    });
+    text.value = indented(write(like.payload));
+    const { priority, max_retries, tags } = like;
+    rest.set(tags.length ? { priority, max_retries, tags } : { priority, max_retries });
   }
   /** Keep an upload when the task type changes. */
   const keep = ({ source }) =>

@@ -1,47 +1,18 @@
 // The list of tasks, newest first: filtered by the server, searched in the browser, cancelled or retried together.
 
-import { get, post, query, taskTypes } from "./api.js";
-import { badge, confirm, h, note, put } from "./dom.js";
-import { masked, seconds, since, time, visible } from "./format.js";
+import { get, isId, post, query } from "./api.js";
+import { confirm, h, note, put } from "./dom.js";
+import { time } from "./format.js";
 import { repeat } from "./live.js";
-import { taskLink } from "./overview.js";
+import { cells, filters, idRange, matches, wantedOf } from "./taskrows.js";
+import { duration } from "./taskview.js";
 
-const STATUSES = ["pending", "in_progress", "completed", "failed", "cancelled"];
 const PAGE = 50,
   LOOK_PAGES = 5,
   LOOK_LIMIT = 200,
   AT_ONCE = 4,
   EVERY_SECONDS = 3;
-const ID = /^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$/;
-const EMPTY_ID = "00000000-0000-0000-0000-000000000000";
-
-/** Return the filters in the address. */
-const wantedOf = (parameters) =>
-  Object.fromEntries(["status", "task_type", "tag", "id", "text"].map((name) => [name, parameters.get(name) || ""]));
-
-/** Return the last and first possible id with this beginning: ids sort by time, so such ids form one range. */
-function idRange(text) {
-  const fill = (digit) => text + EMPTY_ID.slice(text.length).replaceAll("0", digit);
-  return { after: fill("f"), first: fill("0") };
-}
-
-function matches(task, wanted) {
-  if (wanted.id && !task.task_id.startsWith(wanted.id)) return false;
-  if (!wanted.text) return true;
-  const content = JSON.stringify([
-    task.task_id,
-    task.task_type,
-    task.tags,
-    task.error,
-    masked(task.payload),
-    masked(task.result),
-  ]).toLowerCase();
-  return wanted.text
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => content.includes(word));
-}
-
+const ABOVE_ALL = "g"; // greater than every id
 export function tasksPage(main, context) {
   const wanted = wantedOf(context.parameters),
     chosen = new Map(),
@@ -57,7 +28,8 @@ export function tasksPage(main, context) {
     turn = 0,
     isReading = false,
     hasFailed = false,
-    room = PAGE;
+    room = PAGE,
+    older = null; // the next page below the newest to read again: { after, upper }
 
   const page = (limit, after) =>
     get(`tasks?${query({ status: wanted.status, task_type: wanted.task_type, tag: wanted.tag, limit, after })}`);
@@ -77,8 +49,8 @@ export function tasksPage(main, context) {
         const { tasks, next, searched_to } = await page(isSearch ? LOOK_LIMIT : PAGE, cursor || range?.after);
         if (over || mine !== turn) return;
         if (!isMore && look === 0) {
-          shown.clear();
-          body.replaceChildren();
+          for (const id of [...shown.keys()]) leave(id);
+          older = null;
         }
         const isPast = range && tasks.some((task) => task.task_id < range.first);
         cursor = isPast ? null : next;
@@ -105,35 +77,85 @@ export function tasksPage(main, context) {
     choose();
   }
 
-  /** Read the newest page again: add new tasks, update changed ones, remove those that no longer match.
-   * A search is not repeated. */
+  /** Read the newest page again, and one page below it in turns. A search is not repeated. */
   async function refresh() {
     if (wanted.text || isReading || over) return;
     if (hasFailed) return read(false);
-    const mine = turn;
+    const mine = turn,
+      isOutdated = () => over || isReading || mine !== turn;
     try {
-      const { tasks, next } = await page(PAGE, wanted.id ? idRange(wanted.id).after : undefined);
-      if (over || isReading || mine !== turn) return;
+      const newest = await page(PAGE, wanted.id ? idRange(wanted.id).after : undefined);
+      if (isOutdated()) return;
+      const { tasks, next } = newest;
       if (next && tasks.length && !tasks.some((task) => shown.has(task.task_id))) {
-        shown.clear();
-        body.replaceChildren();
+        for (const id of [...shown.keys()]) leave(id);
         cursor = next;
       } // the tasks in between are unknown
-      const last = next ? tasks[tasks.length - 1]?.task_id : "",
-        there = new Set(tasks.map((task) => task.task_id));
-      for (const id of [...shown.keys()])
-        if (last !== undefined && id >= last && !there.has(id) && !chosen.has(id)) remove(id);
-      for (const task of tasks.filter((one) => matches(one, wanted))) add(task);
-      for (let id; shown.size > room && !chosen.has((id = body.rows[body.rows.length - 1].dataset.id));) {
-        remove(id);
-        cursor = body.rows[body.rows.length - 1].dataset.id;
-      }
-      count();
-      more.hidden = !cursor;
-      choose();
+      const lower = apply(newest, ABOVE_ALL);
+      trim();
+      update();
+      await refreshOlder(next, lower, isOutdated);
     } catch (error) {
       summary.textContent = error.message;
     }
+  }
+
+  /** Read the next page between the newest one and the last row. `lower` is where the newest one ends. */
+  async function refreshOlder(next, lower, isOutdated) {
+    const last = lastFree()?.dataset.id;
+    if (!next || !last || last >= lower) {
+      older = null;
+      return;
+    }
+    if (!older || older.upper <= last) older = { after: next, upper: lower };
+    const found = await page(PAGE, older.after);
+    if (isOutdated()) return;
+    const end = apply(found, older.upper, cursor ? last : "");
+    older = found.next && end > last ? { after: found.next, upper: end } : null;
+    update();
+  }
+
+  /** Show a page of tasks with ids below `upper`: add and change rows, and remove those that no longer match.
+   * New rows need an id of at least `floor`. Returns the id at which the page ends. */
+  function apply({ tasks, next }, upper, floor = "") {
+    const lower = !next ? "" : isId(next) ? next : (tasks[tasks.length - 1]?.task_id ?? upper),
+      there = new Set(tasks.map((task) => task.task_id));
+    for (const id of [...shown.keys()]) if (id < upper && id >= lower && !there.has(id)) leave(id);
+    for (const task of tasks)
+      if (matches(task, wanted) && (shown.has(task.task_id) || task.task_id >= floor)) add(task);
+    return lower;
+  }
+
+  /** Remove the oldest rows beyond the room of the list. Chosen ones stay, and take no room. */
+  function trim() {
+    for (let row; shown.size - chosen.size > room && (row = lastFree());) {
+      const above = row.previousElementSibling;
+      remove(row.dataset.id);
+      if (above) cursor = above.dataset.id;
+    }
+  }
+
+  /** Return the last row that is not chosen. */
+  function lastFree() {
+    let row = body.lastElementChild;
+    while (row && chosen.has(row.dataset.id)) row = row.previousElementSibling;
+    return row;
+  }
+
+  function update() {
+    for (const { task, row } of shown.values())
+      if (task.status === "in_progress") put(row.querySelector("[data-title=Duration]"), duration(task) ?? "–");
+    count();
+    more.hidden = !cursor;
+    choose();
+  }
+
+  /** Remove a row that the list has left. A chosen one stays, marked: nobody acts on tasks that are not shown. */
+  function leave(id) {
+    if (!chosen.has(id)) return remove(id);
+    const { row } = shown.get(id);
+    row.classList.add("old");
+    row.title = "This task has left the list. Its status may have changed.";
   }
 
   function remove(id) {
@@ -155,10 +177,12 @@ export function tasksPage(main, context) {
       row = shown.get(id)?.row ?? h("tr", { "data-id": id });
     const onchange = (event) => {
       if (event.target.checked) chosen.set(id, shown.get(id).task);
-      else chosen.delete(id);
+      else release(id);
       choose();
     };
     shown.set(id, { task, row });
+    row.classList.remove("old");
+    row.removeAttribute("title");
     if (chosen.has(id)) chosen.set(id, task);
     put(
       row,
@@ -181,9 +205,13 @@ export function tasksPage(main, context) {
     else body.append(row);
   }
 
-  const tick = (row, isChosen) => {
-    row.querySelector("input").checked = isChosen;
-  };
+  /** End the choice of a row. One that has left the list goes. */
+  function release(id) {
+    const { row } = shown.get(id);
+    chosen.delete(id);
+    row.querySelector("input").checked = false;
+    if (row.classList.contains("old")) remove(id);
+  }
 
   const openOnes = () =>
     [...chosen.values()].filter((task) => task.status === "pending" || task.status === "in_progress");
@@ -225,8 +253,7 @@ export function tasksPage(main, context) {
         {
           class: "plain",
           onclick: () => {
-            chosen.clear();
-            for (const { row } of shown.values()) tick(row, false);
+            for (const id of [...chosen.keys()]) release(id);
             choose();
           },
         },
@@ -240,7 +267,9 @@ export function tasksPage(main, context) {
       verb === "cancel"
         ? "Pending tasks are cancelled at once; running tasks are interrupted. This cannot be undone."
         : "Each task is submitted again as a new task with the same payload.";
-    if (!(await confirm(`${title} ${tasks.length} task${tasks.length === 1 ? "" : "s"}?`, effect, title))) return;
+    const names = tasks.map((task) => h("li", {}, `${task.task_type} `, h("code", { class: "id" }, task.task_id)));
+    const question = `${title} ${tasks.length} task${tasks.length === 1 ? "" : "s"}?`;
+    if (!(await confirm(question, effect, title, h("ul", { class: "names", tabindex: 0 }, names)))) return;
     const waiting = [...tasks],
       refused = [];
     let done = 0;
@@ -270,10 +299,12 @@ export function tasksPage(main, context) {
   }
 
   all.addEventListener("change", () => {
-    for (const { task, row } of shown.values()) {
-      tick(row, all.checked);
-      if (all.checked) chosen.set(task.task_id, task);
-      else chosen.delete(task.task_id);
+    for (const [id, { task, row }] of [...shown]) {
+      if (!all.checked) release(id);
+      else {
+        chosen.set(id, task);
+        row.querySelector("input").checked = true;
+      }
     }
     choose();
   });
@@ -317,105 +348,3 @@ export function tasksPage(main, context) {
   };
 }
 
-function filters(wanted, go) {
-  const type = h(
-    "select",
-    { id: "type", onchange: () => go({ task_type: type.value }) },
-    h("option", { value: "" }, "all"),
-    wanted.task_type ? h("option", { value: wanted.task_type, selected: true }, wanted.task_type) : null,
-  );
-  taskTypes().then(
-    (names) =>
-      type.append(
-        ...names.filter((name) => name !== wanted.task_type).map((name) => h("option", { value: name }, name)),
-      ),
-    () => {},
-  );
-  const status = h(
-    "select",
-    { id: "status", onchange: () => go({ status: status.value }) },
-    h("option", { value: "" }, "all"),
-    STATUSES.map((name) => h("option", { value: name, selected: name === wanted.status }, name.replace("_", " "))),
-  );
-  const tag = h("input", { id: "tag", type: "search", value: wanted.tag, maxlength: 100 });
-  const id = h("input", {
-    id: "id",
-    type: "search",
-    value: wanted.id,
-    spellcheck: "false",
-    placeholder: "id or its beginning",
-  });
-  const text = h("input", {
-    id: "text",
-    type: "search",
-    value: wanted.text,
-    "data-search": true,
-    placeholder: "payload, result, error",
-  });
-  return h(
-    "form",
-    {
-      class: "filters",
-      onsubmit: (event) => {
-        event.preventDefault();
-        const wantedId = id.value.trim().toLowerCase();
-        if (wantedId.length === 36) {
-          location.hash = `#/tasks/${encodeURIComponent(wantedId)}`;
-          return;
-        }
-        if (wantedId && !ID.test(wantedId))
-          return void note("An id contains only the digits 0 to 9, the letters a to f, and hyphens.", true);
-        go({ tag: tag.value.trim(), id: wantedId, text: text.value.trim() });
-      },
-    },
-    h("label", {}, "Status", status),
-    h("label", {}, "Type", type),
-    h("label", {}, "Tag", tag),
-    h("label", {}, "Id", id),
-    h("label", {}, "Search", text),
-    h("button", { class: "plain", id: "find" }, "Find"),
-    Object.values(wanted).some(Boolean) ? h("a", { href: "#/tasks" }, "Clear") : null,
-  );
-}
-
-function cells(task) {
-  const cell = (title, ...children) => h("td", { "data-title": title }, ...children);
-  const took =
-    task.finished_at && task.started_at
-      ? seconds((new Date(task.finished_at) - new Date(task.started_at)) / 1000)
-      : task.status === "in_progress"
-        ? seconds(since(task.started_at))
-        : "–";
-  const summary =
-    task.error && task.status !== "completed"
-      ? h("span", { class: "why" }, visible(task.error.message || ""))
-      : h("code", {}, visible(JSON.stringify(masked(task.payload))).slice(0, 120));
-  return [
-    cell("Status", badge(task.status)),
-    cell("Type", task.task_type),
-    cell(
-      "Task",
-      h(
-        "a",
-        { class: "id rowlink", href: `#/tasks/${task.task_id}`, title: task.task_id },
-        `…${task.task_id.slice(-8)}`,
-      ),
-      task.retry_of ? [" ", h("span", { class: "hint" }, "retry of ", taskLink(task.retry_of))] : null,
-    ),
-    cell("Submitted", h("time", { datetime: task.created_at }, time(task.created_at))),
-    cell("Duration", took),
-    cell("Attempt", task.attempt || "–"),
-    cell("Priority", task.priority),
-    cell(
-      "Error or payload",
-      h("div", { class: "cut" }, summary),
-      task.tags.length
-        ? h(
-            "div",
-            { class: "tags" },
-            task.tags.map((tag) => h("a", { href: `#/tasks?${query({ tag })}` }, visible(tag))),
-          )
-        : null,
-    ),
-  ];
-}

@@ -1,7 +1,8 @@
 // A timeline of the attempts, computed from the log. Every attempt has a last row; only a heavy one has a first row.
 
+import { now } from "./clock.js";
 import { h, icon } from "./dom.js";
-import { percent, seconds, short, visible } from "./format.js";
+import { clipped, percent, seconds, short } from "./format.js";
 
 const at = (text) => new Date(text).getTime();
 
@@ -43,12 +44,13 @@ function timesOf(attempt, begin, task) {
   if (attempt.from === null) return "";
   const start = `started after ${seconds((attempt.from - begin) / 1000)}`;
   if (attempt.to) return `${start}, took ${seconds((attempt.to - attempt.from) / 1000)}`;
-  return task.progress ? `${start}, ${percent(task.progress.fraction)} done` : start;
+  const running = `${start}, running for ${seconds((now() - attempt.from) / 1000)}`;
+  return task.progress ? `${running}, ${percent(task.progress.fraction)} done` : running;
 }
 
 export function timeline(task, rows) {
   const list = attempts(task, rows);
-  const dueIn = task.due_at ? Math.max(0, at(task.due_at) - Date.now()) / 1000 : 0;
+  const dueIn = task.due_at ? Math.max(0, at(task.due_at) - now()) / 1000 : 0;
   if (!list.length)
     return h(
       "p",
@@ -59,7 +61,7 @@ export function timeline(task, rows) {
     end = Math.max(
       begin + 1,
       ...list.map((one) => one.to || one.from || 0),
-      task.finished_at ? at(task.finished_at) : Date.now(),
+      task.finished_at ? at(task.finished_at) : now(),
     );
   const place = (moment) => (100 * (moment - begin)) / (end - begin);
   return h(
@@ -91,7 +93,7 @@ export function timeline(task, rows) {
       list.map((one) =>
         h(
           "li",
-          {},
+          { "data-key": one.number },
           h(
             "div",
             { class: "line" },
@@ -100,7 +102,7 @@ export function timeline(task, rows) {
             h("span", { class: "hint" }, timesOf(one, begin, task)),
             one.worker ? h("span", { class: "hint push", title: one.worker }, `worker ${short(one.worker)}`) : null,
           ),
-          one.message ? h("div", { class: "why" }, visible(one.message)) : null,
+          one.message ? h("div", { class: "why" }, clipped(one.message)) : null,
         ),
       ),
     ),

@@ -31,7 +31,7 @@ function parts({ workers, processes, more_workers: more }) {
   const made = [...nodes].map(([node, all]) =>
     h(
       "section",
-      { class: "card wide" },
+      { class: "card wide", "data-key": node },
       h(
         "h2",
         {},
@@ -93,7 +93,7 @@ function row(worker) {
   const cell = (title, ...children) => h("td", { "data-title": title }, ...children);
   return h(
     "tr",
-    {},
+    { "data-key": worker.worker_id },
     h(
       "th",
       { scope: "row", title: worker.worker_id },
