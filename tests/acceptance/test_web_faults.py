@@ -19,9 +19,9 @@ from tests.support.relay import Relay
 _CONTRAST = (Path(__file__).parents[1] / "data/contrast.js").read_text(encoding="utf-8")
 _WATCH_ALERTS = """
     window.alerts = [];
-    const note = () =>
-        document.querySelectorAll('main [role=alert]').forEach((one) => window.alerts.push(one.innerText));
-    new MutationObserver(note).observe(document.getElementById('main'), {childList: true, subtree: true})"""
+    const note = () => document.querySelectorAll('main .banner.bad, [role=alert]').forEach(
+        (one) => one.textContent && window.alerts.push(one.textContent));
+    new MutationObserver(note).observe(document.body, {childList: true, subtree: true, characterData: true})"""
 
 
 @contextmanager

@@ -52,8 +52,10 @@ def test_a_chosen_last_row_does_not_let_the_list_grow(page: Page, shared: System
         page.wait("tbody", newest[-1][-8:])
         eventually(lambda: len(page.run(_ROWS)) == 51, 5, "the list has its length and the chosen row")
     assert page.run(_ROWS)[-1] == first[0]
-    page.click("#more")
-    eventually(lambda: set(first) <= set(page.run(_ROWS)), 10, "the rows between are there again")
+    for count in (101, 110):
+        page.click("#more:not([disabled])")
+        eventually(lambda wanted=count: len(page.run(_ROWS)) == wanted, 10, "the next rows")  # type: ignore[misc]
+    assert page.run(_ROWS)[-50:] == first[::-1]
 
 
 def test_rows_below_the_newest_page_are_live(page: Page, shared: System) -> None:
@@ -72,5 +74,5 @@ def test_rows_below_the_newest_page_are_live(page: Page, shared: System) -> None
             eventually(lambda gone=ended: gone not in page.run(_ROWS), 15, "it is not pending")  # type: ignore[misc]
         else:
             page.wait(f"tr[data-id='{ended}'] .badge", "cancelled", 15)
-        assert len(page.run(_ROWS)) in (119, 120)
+        assert set(page.run(_ROWS)) >= set(tasks)
     assert page.complaints() == []
