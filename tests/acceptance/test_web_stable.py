@@ -1,6 +1,7 @@
 """The dashboard in a browser while its data changes: selected text and focus stay, and alarms are spoken once."""
 
 import functools
+import re
 from typing import Any
 
 from tests.acceptance.test_web_faults import has_more, readings
@@ -93,12 +94,17 @@ def test_a_row_of_the_log_keeps_the_focus(page: Page, shared: System) -> None:
     assert page.run("[...document.querySelectorAll('.log tbody a')].indexOf(document.activeElement)") == links
 
 
+def shows_late(page: Page, system: System, age: float) -> bool:
+    """Make the workers of the crowd late, and tell whether the page shows it."""
+    assert system.rows(_LATE, age)
+    return re.search(rf"heartbeat.* for {age:.0f} s", page.text("#verdict")) is not None
+
+
 def test_alarms_are_spoken_when_they_begin_and_end(page: Page, shared: System) -> None:
     page.run(_WATCH_SPEECH)
     with crowd(shared, 2):
         for age in (3.6, 4.6):
-            text = f"heartbeat for {age:.0f} s"
-            eventually(lambda at=age, words=text: shared.rows(_LATE, at) and words in page.text("#verdict"), 15, text)  # type: ignore[misc]
+            eventually(functools.partial(shows_late, page, shared, age), 15, f"workers are late by {age} s")
         assert page.count("main [role=alert]") == 0
         spoken = page.run("window.spoken")
         assert len(spoken) == 1

@@ -50,7 +50,7 @@ def test_a_payload_typed_as_json_is_sent_as_it_is(page: Page, shared: System) ->
     go(page, "submit?task_type=echo")
     write_json(page, ODD)
     assert submitted(page, shared) == ODD
-    for text, words in (('{"z": 1e400}', "infinity"), ('{"a": 1, "a": 2}', "a"), ('{"a": 1', "not JSON")):
+    for text, words in (('{"z": 1e400}', "infinity"), ('{"a": 1, "a": 2}', "more than once"), ('{"a": 1', "not JSON")):
         go(page, "tasks")
         page.wait("h1", "Tasks")
         go(page, "submit?task_type=echo")

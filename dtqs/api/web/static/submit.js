@@ -160,9 +160,9 @@ function taskForm(document, taskType, like) {
     } catch (problem) {
       isSending = false;
       lock();
-      if (problem instanceof FieldError)
-        put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
-      else showProblem(problem);
+      if (!(problem instanceof FieldError)) showProblem(problem);
+      else if (isText) put(error, problem.message);
+      else put(error, form.showErrors([{ field: problem.path, message: problem.message }]).join("; "));
     }
   }
 
