@@ -23,7 +23,7 @@ from dtqs.config import Config, mixed_queues
 from dtqs.errors import ConfigError
 from dtqs.processors.catalog import Catalog
 from dtqs.store import Store
-from dtqs.store.reads import Violation
+from dtqs.store.audit import Violation
 
 AUDIT_BATCH, AUDITORS = 20_000, 4
 """Tasks of one statement of the audit, and the number of statements at the same time."""
@@ -160,14 +160,14 @@ def _audit(config: Config, as_json: bool) -> int:
 def _audit_parts(config: Config) -> Iterator[_Part]:
     """Audit the parts of all tasks, some at the same time, and yield them in their order."""
     with opened_store(config, "dtqs doctor", AUDITORS) as store:
-        parts = store.reads.audit_parts()
+        parts = store.audit.parts()
         auditors = ThreadPoolExecutor(AUDITORS)
         try:
             for number, (found, count, tasks) in enumerate(auditors.map(partial(_audit_part, store), parts), 1):
                 yield _Part(found, count, tasks, number / len(parts))
         finally:
             auditors.shutdown(cancel_futures=True)
-        strays = store.reads.audit_strays()
+        strays = store.audit.strays()
         yield _Part(strays, len(strays), 0, 1.0)
 
 
@@ -176,7 +176,7 @@ def _audit_part(store: Store, part: tuple[str, str]) -> tuple[list[Violation], i
     after: str | None
     (after, until), listed, count, tasks = part, list[Violation](), 0, 0
     while after is not None:
-        batch = store.reads.audit(after, AUDIT_BATCH, until)
+        batch = store.audit.batch(after, AUDIT_BATCH, until)
         listed += batch.violations[: SHOWN_LIMIT - len(listed)]
         count, tasks, after = count + len(batch.violations), tasks + batch.tasks, batch.after
     return listed, count, tasks

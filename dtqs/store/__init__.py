@@ -2,6 +2,7 @@
 
 from dtqs.config import LeaseSection, PostgresqlSection, RetrySection
 from dtqs.store.api_keys import ApiKeys
+from dtqs.store.audit import Audit
 from dtqs.store.backlog import Backlog
 from dtqs.store.driver.database import Database
 from dtqs.store.file_rows import FileRows
@@ -43,6 +44,7 @@ class Store:
         self.queues = Queues(self.database)
         self.rates = RateLimits(self.database)
         self.reads = Reads(self.database, keeps_text)
+        self.audit = Audit(self.database)
         self.api_keys = ApiKeys(self.database)
         self.files = FileRows(self.database)
         self.housekeeping = Housekeeping(self.database)

@@ -1,18 +1,14 @@
-"""The reads of API, streams, command line and doctor: tasks, pages, logs, the audit. Each looks at a bounded number of
-rows.
-"""
+"""The reads of API, streams and command line: tasks, pages, logs. Each looks at a bounded number of rows."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dtqs.errors import NotFound
-from dtqs.store.backlog import FIRST_ID
 from dtqs.store.driver.database import Database
 from dtqs.store.driver.plain import parsed
 from dtqs.store.driver.statements import array, lived_since
-from dtqs.task import OUTCOMES, Status, TaskRecord, task_record
+from dtqs.task import Status, TaskRecord, task_record
 
 LOOK_LIMIT, FAR_LIMIT, SCATTERED_LIMIT = 1000, 10_000, 4000
 """Most rows that are read for a page of a listing: the first number, and if few of them match the second one. The third
@@ -20,9 +16,9 @@ is for listings of a status, whose tasks lie scattered among others."""
 TAGGED_LIMIT = 5000
 """A tag of this many tasks is not rare: a walk finds enough of them."""
 SLICE_BYTES = 8 << 20
-"""Payloads and results read at once have about this size at most."""
-FEW_TASKS = 8
-"""Up to this many tasks are read at once without asking for their sizes: each payload has a limit of its own."""
+"""Payloads and results read at once have this size at most, or belong to one task: each has a limit of its own."""
+SMALL_RECORD_BYTES = 256 << 10
+"""A task with smaller payload and result is read without a look at its size. To write it as JSON takes about 1 ms."""
 _TAGS = 9
 """Place of the tags in a record. They are few and short."""
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -95,23 +91,6 @@ class Watched:
     last_log_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A task that breaks law 3: it is not in exactly the places where it must be."""
-
-    task_id: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """The audit of a batch: its violations, its number of tasks, and its last id; `after` is `None` at the end."""
-
-    violations: list[Violation]
-    tasks: int
-    after: str | None
-
-
 class Reads:
     def __init__(self, database: Database, keeps_text: bool = False) -> None:
         """`keeps_text`: large values of records stay JSON text, as `orjson.Fragment`, to be written again."""
@@ -129,6 +108,24 @@ class Reads:
         """Return the tasks that exist, in the given order. Raises StoreUnavailable."""
         rows = {row[0]: self._record(row) for row in self._database.run("read_tasks", _by_ids(task_ids, owner=owner))}
         return [rows[i] for i in task_ids if i in rows]
+
+    def small(self, task_id: str, owner: str | None = None) -> TaskRecord | None:
+        """Return a task of at most SMALL_RECORD_BYTES; None for a larger one, too. Raises StoreUnavailable."""
+        found = self._database.run("read_small", _by_ids([task_id], owner=owner, most_bytes=SMALL_RECORD_BYTES))
+        return self._record(found[0]) if found else None
+
+    def first(self, task_ids: Sequence[str], owner: str | None = None) -> tuple[list[TaskRecord], list[str]]:
+        """Return the first of these tasks, as many as may be read at once, and the ids that were not looked at.
+
+        Tasks that do not exist are left out. Raises StoreUnavailable.
+        """
+        wanted = list(dict.fromkeys(task_ids))
+        if len(wanted) <= 1:
+            return self.tasks(wanted, owner), []
+        found = self._database.run("read_first", _by_ids(wanted, owner=owner, most_bytes=SLICE_BYTES))
+        rows = {row[0]: self._record(row) for row in found}
+        looked_at = max((place for place, task_id in enumerate(wanted, 1) if task_id in rows), default=len(wanted))
+        return [rows[i] for i in wanted if i in rows], wanted[looked_at:]
 
     def ended(self, positions: Mapping[str, int]) -> list[tuple[TaskRecord, bool]]:
         """Return the ended tasks among these that are small enough to be read together.
@@ -156,7 +153,7 @@ class Reads:
 
     def slices(self, task_ids: Sequence[str]) -> list[list[str]]:
         """Split ids, in their order, into parts whose tasks may be read at once. Raises StoreUnavailable."""
-        if len(task_ids) <= FEW_TASKS:
+        if len(task_ids) <= 1:
             return [list(task_ids)] if task_ids else []
         sizes: dict[str, int] = dict(self._database.run("read_sizes", {"ids": array(task_ids), "owner": None}))
         parts, part_bytes = [list[str]()], 0
@@ -186,10 +183,9 @@ class Reads:
         """
         matching, rest = self._find(wanted, limit + 1, after or LAST_ID)
         cursor = matching[limit - 1] if len(matching) > limit else rest
-        parts = self.slices(matching[:limit])
-        if len(parts) > 1:
-            cursor = parts[0][-1]
-        tasks = self.tasks(parts[0], wanted.owner) if parts else []
+        tasks, left = self.first(matching[:limit], wanted.owner)
+        if left:
+            cursor = tasks[-1].task_id
         return TaskListing(
             tuple(t for t in tasks if wanted.status is None or t.status == wanted.status), cursor, cursor in matching
         )
@@ -245,33 +241,6 @@ class Reads:
         rows = self._database.run("watch_status", _by_ids(task_ids))
         return [Watched(task_id, Status(status), attempt, last or 0) for task_id, status, attempt, last in rows]
 
-    def audit_parts(self) -> list[tuple[str, str]]:
-        """Divide all tasks into parts of about equal size: `after` and `until` of each. Raises StoreUnavailable."""
-        rows = self._database.run("audit_bounds")
-        return list(itertools.pairwise([FIRST_ID, *(rows[0][0] if rows else []), LAST_ID]))
-
-    def audit(self, after: str | None, limit: int, until: str = LAST_ID) -> Audited:
-        """Check law 3 on a batch of tasks, in one statement. Raises StoreUnavailable."""
-        rows = self._database.run("audit", {"after": after or FIRST_ID, "until": until, "limit": limit})
-        count = rows[-1][5] if rows else 0
-        return Audited(
-            [v for row in rows if (v := _violation(*row[:5]))], count, rows[-1][0] if count == limit else None
-        )
-
-    def audit_strays(self) -> list[Violation]:
-        """Return the ids in backlog and leases that belong to no task, at most 100 of each. It reads bounded batches.
-
-        Raises StoreUnavailable.
-        """
-        strays: list[str] = []
-        after, count = FIRST_ID, LOOK_LIMIT
-        while count == LOOK_LIMIT and len(strays) < 100:
-            ((last, count, found),) = self._database.run("audit_strays", {"after": after, "limit": LOOK_LIMIT})
-            after, strays = last or after, strays + found
-        leased = [row[0] for row in self._database.run("audit_lease_strays")]
-        places = [(task_id, "the backlog") for task_id in strays[:100]] + [(task_id, "a lease") for task_id in leased]
-        return [Violation(task_id, f"in {place}, but there is no such task") for task_id, place in places]
-
 
 def _record(columns: Sequence[Any]) -> TaskRecord:
     return task_record([*columns[:_TAGS], *parsed(columns[_TAGS : _TAGS + 1]), *columns[_TAGS + 1 :]])
@@ -283,17 +252,3 @@ def _by_ids(task_ids: Sequence[str], **others: object) -> dict[str, object]:
 
 def _after(positions: Mapping[str, int]) -> str:
     return array([str(position) for position in positions.values()])
-
-
-def _violation(task_id: str, outcome: str | None, backlog: int, held: int, live: int) -> Violation | None:
-    if outcome in OUTCOMES:
-        return (
-            Violation(task_id, f"{outcome}, and in {backlog} backlog rows and {held} leases")
-            if backlog + held
-            else None
-        )
-    if backlog + held == 1 and live == held:
-        return None
-    return Violation(
-        task_id, f"no outcome, and in {backlog} backlog rows and {held} leases, {live} of them of living workers"
-    )

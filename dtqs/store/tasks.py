@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from dtqs.errors import Conflict, Invalid, NotFound, Problem, StoreUnavailable
 from dtqs.store.driver.connection import Row
 from dtqs.store.driver.database import Database, Run
-from dtqs.store.driver.statements import array, sparse, text_array
+from dtqs.store.driver.statements import array, binary_texts, sparse, text_array
 from dtqs.store.earlier import EarlierTry
-from dtqs.task import NewTask
+from dtqs.task import NewTask, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +176,17 @@ class Tasks:
             "default_timeout": caps.default_timeout_seconds,
             "origin": origin,
         }
-
         earlier: list[Row] = []
 
         def work(run: Run) -> tuple[list[Row], list[Row]]:
+            if not _may_insert(run("read_retry", parameters)):
+                return _found_retry(run, parameters, earlier)
+            # refuse before the insert: a payload of megabytes that is rolled back stays in the table and the WAL
+            _keep_files(run, parameters, needed)
             inserted = run("insert_retry", parameters)
             if not inserted:
                 return _found_retry(run, parameters, earlier)
             earlier[:] = inserted
-            kept = {row[0] for row in run("keep_named", parameters)}
-            if gone := [problem for file_id, problem in needed.items() if file_id not in kept]:
-                raise Invalid(gone)
             return inserted, []
 
         rows, found = self._database.transaction(work)
@@ -199,6 +199,25 @@ class Tasks:
         """Return the existing retry of a task, or None. Raises StoreUnavailable."""
         found = self._database.confirm("read_retry", {"retry_of": task_id})
         return NewRetry(found[0][1], False) if found and found[0][1] else None
+
+
+def _may_insert(found: Sequence[Row]) -> bool:
+    """Tell whether the task may be retried and has no retry yet. Another call may still be the first to insert one."""
+    return bool(found) and found[0][0] in (Status.FAILED, Status.CANCELLED) and found[0][1] is None
+
+
+def _keep_files(run: Run, parameters: Mapping[str, object], needed: Mapping[str, Problem]) -> None:
+    """Keep the files that a retry names. If a needed one is gone, raise Invalid, mostly before the payload is searched."""
+    if needed:
+        _require(needed, run("read_files", {"ids": parameters["needed"], "owner": parameters["owner"]}))
+    _require(needed, run("keep_named", parameters))
+
+
+def _require(needed: Mapping[str, Problem], found: Sequence[Row]) -> None:
+    """Raise Invalid if one of the needed files is not among the rows that were found."""
+    there = {row[0] for row in found}
+    if gone := [problem for file_id, problem in needed.items() if file_id not in there]:
+        raise Invalid(gone)
 
 
 def _found_retry(run: Run, parameters: Mapping[str, object], inserted: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -223,21 +242,21 @@ def _stored(row: Row) -> Stored:
 
 
 def _columns(tasks: Sequence[NewTask], grace_seconds: float) -> dict[str, object]:
-    """Return tasks as arrays, one literal per column. For an unused column unnest fills an empty array with nulls."""
+    """Return tasks as arrays, one per column. For an unused column unnest fills an empty array with nulls."""
     tagged = any(task.tags for task in tasks)
     origins = [task.origin for task in tasks]
     return {
         "ids": array([task.task_id for task in tasks]),
         "types": array([task.task_type for task in tasks]),
         "lights": array(["t" if task.light else "f" for task in tasks]),
-        "payloads": text_array([task.payload for task in tasks]),
+        "payloads": binary_texts([task.payload for task in tasks]),
         "priorities": array([str(task.priority) for task in tasks]),
         "retries": array([str(task.max_retries) for task in tasks]),
         "timeouts": sparse([task.timeout_seconds for task in tasks]),
         "due_ats": sparse([task.due_at for task in tasks]),
         "delays": sparse([task.delay_seconds or None for task in tasks]),
         # unnest would flatten nested arrays, so each task's tags are the text of an array
-        "tags": text_array([text_array(task.tags) if task.tags else None for task in tasks]) if tagged else "{}",
+        "tags": binary_texts([text_array(task.tags) if task.tags else None for task in tasks] if tagged else []),
         "origins": text_array(origins) if any(origins) else "{}",
         "owners": sparse([task.submitted_by for task in tasks]),
         "counted": array(list({task.submitted_by for task in tasks if task.counted and task.submitted_by})),

@@ -27,8 +27,8 @@ FORBIDDEN = {
     "store": {"pika", "gevent", "falcon"},
     "broker": {"psycopg", "psycopg_pool", "falcon"},
 }
-KNOWN_BESIDE = {"dtqs.store.driver.cooperative": {"gevent"}}
-"""This module decides how psycopg waits under gevent; only API processes load it."""
+KNOWN_BESIDE = {f"dtqs.store.driver.{module}": {"gevent"} for module in ("cooperative", "lending")}
+"""These modules decide how psycopg and its callers wait under gevent; only API processes load them."""
 IMPORTED_LATE = {
     "dtqs.cli.api": {"from dtqs.cli.serving import serve"},
     "dtqs.client.calls": {"from dtqs.client.gathering import Gathering"},

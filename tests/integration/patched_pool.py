@@ -16,11 +16,12 @@ from pydantic import SecretStr  # noqa: E402
 from dtqs.config import PostgresqlSection  # noqa: E402
 from dtqs.errors import StoreUnavailable  # noqa: E402
 from dtqs.store.driver.cooperative import CooperativeDatabase  # noqa: E402
+from dtqs.store.driver.lending import PROCESS, borrowing_for  # noqa: E402
 from tests.support.helpers import eventually  # noqa: E402
 
 
-def nap(database: CooperativeDatabase, seconds: float) -> None:
-    with database._connection() as connection:
+def nap(database: CooperativeDatabase, seconds: float, borrower: str = PROCESS) -> None:
+    with borrowing_for(borrower), database._connection() as connection:
         connection.execute("SELECT pg_sleep(%s)", [seconds])
 
 
@@ -59,6 +60,31 @@ def a_greenlet_killed_while_it_waits_for_the_pool_loses_no_connection(small: Coo
     together = [gevent.spawn(nap, small, 0.3) for _ in range(2)]
     gevent.joinall(together, timeout=10, raise_error=True)
     assert all(one.successful() for one in together)
+
+
+def a_greenlet_killed_while_the_pool_connects_loses_no_connection(small: CooperativeDatabase) -> None:
+    small.stop()
+    for _ in range(4):
+        small.start()
+        early = [gevent.spawn(nap, small, 0) for _ in range(2)]
+        gevent.sleep(0)
+        assert small._waiting == 2
+        gevent.killall(early, timeout=5)
+        together = [gevent.spawn(nap, small, 0.1) for _ in range(2)]
+        gevent.joinall(together, timeout=10, raise_error=True)
+        small.stop()
+    small.start()
+
+
+def a_key_with_a_long_line_delays_others_by_one_statement(small: CooperativeDatabase) -> None:
+    greedy = [gevent.spawn(nap, small, 0.2, "greedy") for _ in range(50)]
+    eventually(lambda: small.pool_use().waiting == 49)
+    for borrower in ("modest", PROCESS, "modest"):
+        began = time.monotonic()
+        gevent.spawn(nap, small, 0, borrower).get(timeout=5)
+        assert time.monotonic() - began < 1, f"{borrower} waited behind the line of another key"
+    assert small.pool_use().waiting > 30
+    gevent.killall(greedy, timeout=5)
 
 
 def an_exhausted_pool_gives_up_in_time(small: CooperativeDatabase) -> None:

@@ -69,6 +69,8 @@ def test_a_server_that_stops_is_an_error_at_once(own_postgres: PrivatePostgres) 
         "a_connection_in_use_does_not_delay_a_greenlet_that_waits_for_the_pool",
         "a_killed_greenlet_leaves_no_connection_in_use",
         "a_greenlet_killed_while_it_waits_for_the_pool_loses_no_connection",
+        "a_greenlet_killed_while_the_pool_connects_loses_no_connection",
+        "a_key_with_a_long_line_delays_others_by_one_statement",
         "an_exhausted_pool_gives_up_in_time",
         "a_repeated_start_loses_no_connection",
     ],

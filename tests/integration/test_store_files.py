@@ -1,5 +1,7 @@
 """Rows of files: a named upload must exist, belong to the caller, and stay until its task's retention is over."""
 
+import base64
+import random
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -161,6 +163,18 @@ def test_a_retry_whose_upload_is_gone_is_refused_and_submits_nothing(world: Worl
     assert world.value("SELECT count(*) FROM tasks") == 1
     assert world.store.tasks.retry(task, uuid7(), OWNER, {there: needed[there]}).fresh
     assert not world.store.tasks.retry(task, uuid7(), OWNER, needed).fresh, "a second call returns the existing retry"
+
+
+def test_a_refused_retry_writes_no_payload(world: World) -> None:
+    """A payload of megabytes that is rolled back stays in the table until a vacuum, and in the WAL."""
+    gone, noise = uuid7(), base64.b64encode(random.Random(7).randbytes(1 << 20)).decode()
+    (task,) = world.submit(payload=orjson.dumps([f"upload:{gone}", noise]).decode(), submitted_by=OWNER)
+    world.run([task], Kind.FAILED)
+    before = world.value("SELECT pg_table_size('tasks')")
+    for _ in range(3):
+        with pytest.raises(Invalid):
+            world.store.tasks.retry(task, uuid7(), OWNER, {gone: Problem("payload[0]", "gone")})
+    assert world.value("SELECT pg_table_size('tasks')") - before < 1 << 20
 
 
 def test_a_retry_keeps_files_named_by_a_preset_and_is_refused_without_them(world: World) -> None:

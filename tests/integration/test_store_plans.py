@@ -144,8 +144,8 @@ def watch(store: Store, worker: str) -> None:
 def pages(store: Store, worker: str) -> None:
     for status in (None, *Status):
         store.reads.page(TaskFilter(status, "echo", "x"), 10)
-    store.reads.audit(None, 100)
-    store.reads.audit_parts()
+    store.audit.batch(None, 100)
+    store.audit.parts()
     store.housekeeping.prune_tasks(FIRST_ID, 30, 100)
 
 

@@ -1,5 +1,7 @@
 """The reads of API, streams and doctor: records, pages, logs, and the audit, which must see every break of law 3."""
 
+import base64
+import random
 import re
 import time
 import uuid
@@ -222,8 +224,37 @@ def test_a_page_of_large_tasks_is_shorter_and_continues_behind_its_last_one(
     small = world.submit(20, tags=("small",))
     pages = all_pages(world, TaskFilter(), 40)
     assert [task_id for page in pages for task_id in page] == [*small[::-1], *large[::-1]]
-    assert [len(page) for page in pages] == [22, 2, 8]  # so few as are left are read without a look
+    assert [len(page) for page in pages] == [22, 2, 2, 2, 2, 2]
     assert all_pages(world, TaskFilter(tag="small"), 40) == [small[::-1]]
+
+
+def test_few_large_tasks_are_not_read_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
+    tasks = [world.submit(payload=f'"{"x" * size}"')[0] for size in (100, 2000, 2000, 6000, 6000, 100)]
+    wanted, seen = [tasks[0], uuid7(), *tasks[1:], tasks[0], uuid7()], list[list[str]]()
+    while wanted:
+        found, left = world.store.reads.first(wanted)
+        seen.append([task.task_id for task in found])
+        assert len(left) < len(wanted)
+        wanted = left
+    assert seen == [tasks[:3], tasks[3:4], tasks[4:5], tasks[5:], []]
+    assert world.store.reads.first([]) == world.store.reads.first([uuid7(), uuid7()]) == ([], [])
+    assert world.store.reads.first(tasks, STRANGER) == ([], [])
+    assert all_pages(world, TaskFilter(), 6) == [[tasks[5]], [tasks[4]], [tasks[3]], tasks[2::-1]]
+
+
+def test_a_small_task_is_read_at_once_and_a_large_one_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "SMALL_RECORD_BYTES", 10_000)
+    noise = base64.b64encode(random.Random(7).randbytes(15_000)).decode()
+    small, random_text, zeros = (world.submit(payload=f'"{text}"')[0] for text in ("x" * 9000, noise, "0" * 20_000))
+    found = world.store.reads.small(small)
+    assert found == world.store.reads.task(small)
+    (large_result,) = world.submit()
+    world.execute(f"UPDATE tasks SET result = to_json(repeat('0', 20000)) WHERE id = '{large_result}'")
+    assert [world.store.reads.small(task) for task in (random_text, zeros, large_result, uuid7())] == [None] * 4
+    assert world.store.reads.small(small, STRANGER) is None
 
 
 def test_the_log_of_a_task_is_read_from_a_place_on(world: World) -> None:
@@ -404,7 +435,7 @@ def test_the_audit_sees_a_task_that_is_not_in_exactly_one_place(world: World, da
     (task,) = world.submit()
     world.worker()
     world.rows(f"{damage} RETURNING 1")
-    audited = world.store.reads.audit(None, 10)
+    audited = world.store.audit.batch(None, 10)
     (violation,) = audited.violations
     assert (violation.task_id, audited.tasks, audited.after) == (task, 1, None)
     assert words in violation.words
@@ -420,7 +451,7 @@ def test_the_audit_sees_a_lease_of_a_worker_marked_dead_and_a_task_that_is_held_
         "WHERE worker_id <> %s RETURNING 1",
         worker,
     )
-    assert [violation.task_id for violation in world.store.reads.audit(None, 10).violations] == [a, b]
+    assert [violation.task_id for violation in world.store.audit.batch(None, 10).violations] == [a, b]
 
 
 def test_the_audit_reads_all_tasks_in_bounded_batches(world: World) -> None:
@@ -428,7 +459,7 @@ def test_the_audit_reads_all_tasks_in_bounded_batches(world: World) -> None:
     world.rows("DELETE FROM backlog WHERE task_id = %s RETURNING 1", tasks[4])
     found, counts, after = list[str](), list[int](), None
     while not counts or after:
-        audited = world.store.reads.audit(after, 2)
+        audited = world.store.audit.batch(after, 2)
         found += [violation.task_id for violation in audited.violations]
         counts.append(audited.tasks)
         after = audited.after
@@ -438,13 +469,13 @@ def test_the_audit_reads_all_tasks_in_bounded_batches(world: World) -> None:
 
 def test_the_parts_of_an_audit_contain_every_task_once(fresh_world: World) -> None:
     tasks = fresh_world.submit(500)
-    assert len(fresh_world.store.reads.audit_parts()) == 1
+    assert len(fresh_world.store.audit.parts()) == 1
     fresh_world.execute("ANALYZE tasks")
     later = fresh_world.submit(3)  # since the statistics were made
-    parts = fresh_world.store.reads.audit_parts()
+    parts = fresh_world.store.audit.parts()
     assert len(parts) > 50
     fresh_world.rows("DELETE FROM backlog WHERE task_id = ANY (%s::uuid[]) RETURNING 1", [*tasks, *later])
-    found = [fresh_world.store.reads.audit(after, 1000, until) for after, until in parts]
+    found = [fresh_world.store.audit.batch(after, 1000, until) for after, until in parts]
     assert [violation.task_id for part in found for violation in part.violations] == sorted([*tasks, *later])
     assert max(part.tasks for part in found) < 50
 
@@ -454,7 +485,7 @@ def test_the_audit_sees_a_row_without_a_task(world: World, place: str) -> None:
     (task,) = world.submit()
     if place == "lease":
         world.claim(world.worker(), [task])
-    assert world.store.reads.audit_strays() == []
+    assert world.store.audit.strays() == []
     world.rows("DELETE FROM tasks RETURNING 1")
-    (stray,) = world.store.reads.audit_strays()
+    (stray,) = world.store.audit.strays()
     assert (stray.task_id, place in stray.words) == (task, True)

@@ -505,6 +505,17 @@ MUTATIONS = [
         ("task.task_type = %(task_type)s", "true"),
     ),
     *_of("read_tasks.sql", (" AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)", "")),
+    *_of(
+        "read_small.sql",
+        (" AND (%(owner)s::uuid IS NULL OR task.submitted_by = %(owner)s::uuid)", ""),
+        ("coalesce(octet_length(task.result::text), 0) <= %(most_bytes)s", "0 <= %(most_bytes)s"),
+    ),
+    *_of(
+        "read_first.sql",
+        (" AND (%(owner)s::uuid IS NULL OR submitted_by = %(owner)s::uuid)", ""),
+        ("bytes <= %(most_bytes)s", "true"),
+        (" OR bytes = own_bytes", ""),
+    ),
     *_of("read_owners.sql", (" AND (%(owner)s::uuid IS NULL OR submitted_by = %(owner)s::uuid)", "")),
     *_of("watch.sql", ("log.id > watched.after", "true"), (" LIMIT %(limit)s", "")),
     *_of("read_logs.sql", (" AND id > %(after)s", ""), ("task_id = %(task_id)s::uuid", "true")),

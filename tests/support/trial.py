@@ -201,12 +201,12 @@ class Trial(System):
         """Check the promise: a task that ended has one final event, any other is in one place, and nothing strays."""
         after: str | None = None
         while True:
-            audited = self.store.reads.audit(after, 1000)
+            audited = self.store.audit.batch(after, 1000)
             assert not audited.violations
             after = audited.after
             if after is None:
                 break
-        assert not self.store.reads.audit_strays()
+        assert not self.store.audit.strays()
         wrong = self.rows(
             "SELECT t.id::text, t.outcome, count(g.id), min(g.event)"
             " FROM tasks t LEFT JOIN logs g ON g.task_id = t.id AND g.event = ANY (%s)"

@@ -18,6 +18,7 @@ from dtqs.api.access.shared_lookups import SharedLookups
 from dtqs.api.access.throttle import Throttle, address_of
 from dtqs.api.http.body import HOLDER
 from dtqs.store.api_keys import NO_CEILINGS, REMEMBERED_SECONDS, ApiKey, Ceilings
+from dtqs.store.driver.lending import BORROWER
 
 logger = logging.getLogger(__name__)
 _REMEMBERED_LIMIT = 4096
@@ -77,6 +78,7 @@ class Auth:
         """
         caller = self._known(req, scope) if self.enabled else self._anybody(req)
         req.env[HOLDER] = caller.name_space
+        BORROWER.set(caller.name_space)
         if scope == "submit":
             self._may_write(caller.name_space)
         return caller

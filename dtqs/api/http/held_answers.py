@@ -1,7 +1,7 @@
 """Bounds the bytes of large answers that wait for their clients, in one process. A key with too many gets 503.
 
 An answer to a request that writes is never refused, since its effect has happened. A request with a large answer holds
-room for it before its effect. A key that holds too much may write no more.
+room for it before its effect, or before it reads. A key that holds too much may write no more.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _SHARE = "dtqs.answer_share"
 
 
 def hold_answer(req: falcon.Request, room: ByteRoom, least_bytes: int) -> None:
-    """Hold room for a large answer before the request's effect, until the answer is sent. Raises AnswersFull.
+    """Hold room for a large answer before the request's effect or read, until the answer is sent. Raises AnswersFull.
 
     `least_bytes`: the answer is not shorter. Without an answer, `free_answer` gives the room back.
     """
@@ -62,8 +62,9 @@ class HeldAnswers:
         key = req.env.get(HOLDER)  # answers for anybody are the same bytes for all clients
         if key is None or req.method == "HEAD":
             return
-        share = req.env.pop(_SHARE, None) or self._room.share(key)
-        if req.method == "GET":
+        held: ByteShare | None = req.env.pop(_SHARE, None)
+        share = held or self._room.share(key)
+        if req.method == "GET" and held is None:
             share.cover(len(data))
         else:
             share.cover_anyway(len(data))

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from dtqs.tracing.otel import ApiTraces
 
 _WAITING_READS = 5000
-"""Most requests that wait for a turn to read lists and logs, to follow several tasks, to cancel or to retry."""
+"""Most requests that wait for a turn to read lists, logs or a large task, to follow several, to cancel or to retry."""
 App = falcon.App[falcon.Request, falcon.Response]
 
 
@@ -108,7 +108,7 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     turns = Turns(patience_seconds, _WAITING_READS, _half_of_pool(parts.config), _too_many_reads)
     app.add_route("/sse", Sse(auth, tickets, store.reads, parts.hub, api, patience_seconds, turns))
     app.add_route("/tasks", TaskList(auth, store.reads, links, Cursors(parts.secret), turns))
-    app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads))
+    app.add_route("/tasks/{task_id}", TaskResource(auth, store.reads, turns, answers))
     app.add_route("/tasks/{task_id}/logs", TaskLogs(auth, store.reads, links, turns))
     notices = Notices(parts.hinting.publish, parts.link.publish_events, parts.link.publish_cancel)
     operations = Operations(store.tasks, notices, parts.totals)
@@ -155,9 +155,11 @@ def _half_of_pool(config: Config) -> int:
 
 
 def _arrays_at_once(config: Config) -> int:
-    """Return how many arrays and keys use PostgreSQL at once. Beside long reads, single submits keep a connection."""
+    """Return how many arrays and keys use PostgreSQL at once."""
     return max(1, config.postgresql.pool_size - _half_of_pool(config) - 1)
 
 
 def _too_many_reads() -> StoreUnavailable:
-    return StoreUnavailable("too many requests for lists, logs, streams, cancels and retries wait for PostgreSQL")
+    return StoreUnavailable(
+        "too many requests for lists, logs, large tasks, streams, cancels and retries wait for PostgreSQL"
+    )

@@ -40,6 +40,7 @@ from dtqs.processors.catalog import Catalog
 from dtqs.readings import SystemReader
 from dtqs.store import Store
 from dtqs.store.driver.cooperative import CooperativeDatabase
+from dtqs.store.driver.lending import BORROWER, UNKNOWN
 from dtqs.store.workers import ProcessTotals
 from dtqs.tracing import api_traces
 
@@ -71,6 +72,7 @@ class Service:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         assert self._app is not None
         environ[RESPONSE] = response_of(start_response)
+        BORROWER.set(UNKNOWN)  # the greenlet of a connection has worked for the key of its last request
         wait_for_client(environ, self._client_seconds)
         return in_pieces(self._app(environ, start_response))
 

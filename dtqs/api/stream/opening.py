@@ -1,7 +1,7 @@
 """The beginning of a stream: each task's status, or, for a task that the client has followed before, the events since.
 
-For a new task, events begin with its present or last attempt; if its log is long, they begin now. For many tasks, only
-states are read here. The hub reads the records of ended ones as the stream has room.
+For a new task, events begin with its present or last attempt; if its log is long, they begin now. For several tasks,
+only states are read here. The hub reads the records of ended ones as the stream has room.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -11,7 +11,7 @@ from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.position import AT_THE_END
 from dtqs.api.stream.watcher import Watcher
 from dtqs.errors import NotFound
-from dtqs.store.reads import FEW_TASKS, Reads, TaskLogRow, TaskState, Watched
+from dtqs.store.reads import Reads, TaskLogRow, TaskState, Watched
 from dtqs.task import OUTCOMES, Status, TaskRecord
 
 TaskNow = TaskRecord | TaskState
@@ -21,7 +21,7 @@ _WINDOW_MIN, _WINDOW_MAX, _WINDOW_TOTAL = 20, 200, 4000
 
 def look(reads: Reads, task_ids: Sequence[str], owner: str | None) -> Sequence[TaskNow]:
     """Return the tasks that exist and belong to the owner, as `begin` needs them. Raises StoreUnavailable."""
-    return reads.tasks(task_ids, owner) if len(task_ids) <= FEW_TASKS else reads.states(task_ids, owner)
+    return reads.tasks(task_ids, owner) if len(task_ids) == 1 else reads.states(task_ids, owner)
 
 
 def begin(
@@ -67,7 +67,7 @@ def begin(
 def _finish(reads: Reads, hub: Hub, watcher: Watcher, ended: Set[str], at_hand: Sequence[TaskRecord]) -> None:
     """Queue the final events of tasks whose other events are queued."""
     missing = sorted(ended - {task.task_id for task in at_hand})
-    if len(missing) > FEW_TASKS:
+    if len(missing) > 1:
         watcher.ended |= set(missing)
         watcher.behind |= set(missing)
         missing = []

@@ -25,6 +25,7 @@ from dtqs.api.stream.watcher import Watcher
 from dtqs.api.submit.turns import Turns
 from dtqs.config import ApiSection
 from dtqs.errors import NotFound, StoreUnavailable
+from dtqs.store.driver.lending import BORROWER, for_the_process
 from dtqs.store.reads import Reads
 
 TASKS_LIMIT = 100
@@ -49,7 +50,7 @@ class Sse:
         """
         self._auth, self._tickets, self._reads, self._hub, self._section = auth, tickets, reads, hub, section
         self._turns = turns
-        self._shared = SharedReads(reads.tasks, patience_seconds)
+        self._shared = SharedReads(for_the_process(reads.first), patience_seconds)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = Query(req, ("task_id", "ticket", "last_event_id"))
@@ -85,6 +86,7 @@ class Sse:
         for task_id in task_ids:
             if not opened.covers(task_id):
                 raise NotFound("task", task_id)
+        BORROWER.set(opened.key_id)
         return None, opened.key_id
 
     def _open(

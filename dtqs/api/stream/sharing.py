@@ -11,18 +11,21 @@ import gevent
 from gevent.event import AsyncResult
 
 from dtqs.errors import StoreUnavailable
-from dtqs.store.reads import FEW_TASKS
 from dtqs.task import TaskRecord
 
 READERS = 2
 """Reads in flight at the same time: a large record must not hold up all openings."""
+GROUP_TASKS = 8
+"""Most streams that share a read."""
 WAITING_LIMIT = 20_000
 
-Read = Callable[[Sequence[str]], list[TaskRecord]]
+Read = Callable[[Sequence[str]], tuple[list[TaskRecord], list[str]]]
 
 
 class SharedReads:
-    """`read` returns the tasks that exist; `patience_seconds` is the longest wait for a turn.
+    """`read` returns the first tasks that exist, and the ids that are left for the next read: tasks may be large.
+
+    `patience_seconds` is the longest wait for a turn.
 
     When the store is away, all that wait hear it at once: each further read would wait for the store, too.
     """
@@ -46,7 +49,7 @@ class SharedReads:
     def _alone(self, task_id: str) -> TaskRecord | None:
         self._reading += 1
         try:
-            return next(iter(self._read([task_id])), None)
+            return self._one(task_id)
         except StoreUnavailable as error:
             self._refuse_waiting(error)
             raise
@@ -92,28 +95,36 @@ class SharedReads:
     def _read_waiting(self) -> None:
         try:
             while self._waiting:
-                self._read_group([self._take() for _ in range(min(FEW_TASKS, self._waiting))])
+                self._read_group([self._take() for _ in range(min(GROUP_TASKS, self._waiting))])
         finally:
             self._reading -= 1
 
     def _read_group(self, group: Sequence[tuple[AsyncResult, str]]) -> None:
-        try:
-            found = {task.task_id: task for task in self._read([task_id for _, task_id in group])}
-        except StoreUnavailable as error:
-            _refuse((result for result, _ in group), error)
-            self._refuse_waiting(error)
-        except Exception:  # one record cannot be read: only its own stream fails
+        while group:
+            try:
+                tasks, left = self._read([task_id for _, task_id in group])
+            except StoreUnavailable as error:
+                _refuse((result for result, _ in group), error)
+                self._refuse_waiting(error)
+                return
+            except Exception:  # one record cannot be read: only its own stream fails
+                for result, task_id in group:
+                    self._read_one(task_id, result)
+                return
+            found = {task.task_id: task for task in tasks}
             for result, task_id in group:
-                self._read_one(task_id, result)
-        else:
-            for result, task_id in group:
-                result.set(found.get(task_id))
+                if task_id not in left:
+                    result.set(found.get(task_id))
+            group = [(result, task_id) for result, task_id in group if task_id in left]
 
     def _read_one(self, task_id: str, result: AsyncResult) -> None:
         try:
-            result.set(next(iter(self._read([task_id])), None))
+            result.set(self._one(task_id))
         except Exception as error:
             result.set_exception(error)
+
+    def _one(self, task_id: str) -> TaskRecord | None:
+        return next(iter(self._read([task_id])[0]), None)
 
     def _refuse_waiting(self, error: StoreUnavailable) -> None:
         lines, self._lines, self._waiting = self._lines, OrderedDict(), 0

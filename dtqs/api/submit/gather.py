@@ -13,13 +13,14 @@ from gevent.hub import Waiter
 
 from dtqs.api.submit.eviction import Share, victims
 from dtqs.errors import StoreUnavailable
+from dtqs.store.driver.lending import BORROWER, PROCESS
 from dtqs.store.tasks import Stored
 from dtqs.task import NewTask
 
 GROUP_LIMIT = 500
 """Most tasks of one commit."""
-GROUP_BYTES = 16 << 20
-"""Most characters of payloads in one commit."""
+GROUP_BYTES = 4 << 20
+"""Most characters of payloads in one commit, unless a task has more. The loop is held to copy them, for 1 ms a MB."""
 WAITING_LIMIT = 10 * GROUP_LIMIT
 WAITING_BYTES = 64 << 20
 """Most characters of waiting payloads. The process holds several copies of each."""
@@ -173,6 +174,7 @@ class Gather:
         """Commit the leader's task and the waiting ones, then hand over, however this ends."""
         group = self._group(leader)
         parts = [group]
+        borrower = BORROWER.set(PROCESS)  # for members of other keys, too
         try:
             while parts:
                 part = parts.pop()
@@ -185,6 +187,7 @@ class Gather:
                     self._answer(part, leader, _DONE)
                     self._committed(tasks, stored)
         finally:
+            BORROWER.reset(borrower)
             # killed during the commit: it may have landed, so the next leader repeats it with the same ids
             for member in reversed(group):
                 if member is not leader and member.answer is None:

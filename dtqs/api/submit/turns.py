@@ -9,6 +9,7 @@ from gevent.event import Event
 
 from dtqs.api.submit.eviction import Share, victims
 from dtqs.errors import DtqsError, ExaminerBusy
+from dtqs.store.driver.lending import IN_TURN, borrowing_for
 
 
 @dataclass(eq=False, slots=True)
@@ -39,13 +40,17 @@ class Turns:
 
     @contextmanager
     def taken(self, key: str | None, size: int) -> Iterator[None]:
-        """Hold a turn. `size` is the memory of the request while it waits. Raises the error of `busy`."""
+        """Hold a turn. `size` is the memory of the request while it waits. Raises the error of `busy`.
+
+        With it the request does not wait for a connection behind other requests of its key.
+        """
         if self._free:
             self._free -= 1
         else:
             self._wait(_Waiter(key, size))
         try:
-            yield
+            with borrowing_for(IN_TURN):
+                yield
         finally:
             self._pass_on(key)
 

@@ -36,15 +36,24 @@ LOG_ID_LIMIT = (1 << 63) - 1
 
 
 class TaskResource:
-    """/tasks/{task_id}"""
+    """/tasks/{task_id}. A large task is read with a turn, and with room for the answer."""
 
-    def __init__(self, auth: Auth, reads: Reads) -> None:
-        self._auth, self._reads = auth, reads
+    def __init__(self, auth: Auth, reads: Reads, turns: Turns, answers: ByteRoom) -> None:
+        self._auth, self._reads, self._turns, self._answers = auth, reads, turns, answers
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         caller = self._auth.require(req, "read")
         refuse_parameters(req)
-        answer(resp, record(read_task(self._reads, task_id, caller)))
+        known = checked_id(task_id)
+        task = self._reads.small(known, caller.owner)
+        if task is not None:
+            answer(resp, record(task))
+            return
+        with (
+            self._turns.taken(caller.name_space, 1),
+            holding_answer(req, resp, self._answers, self._reads.size(known, caller.owner)),
+        ):
+            answer(resp, record(read_task(self._reads, known, caller)))
 
 
 class TaskList:
@@ -187,7 +196,8 @@ class Retry:
             caps = self._limits.of_retry(task, caller.ceilings or NO_CEILINGS)
             with self._room_for(caller):
                 needed = self._examiner.needed(task.task_type, task.payload, caller.key_id)
-                return self._operations.retry(task.task_id, needed, caps, caller.owner, current_origin())
+                with self._turns.taken(caller.name_space, 1):
+                    return self._operations.retry(task.task_id, needed, caps, caller.owner, current_origin())
         except (AboveCeiling, TooManyRequests):
             earlier = self._tasks.retried(task.task_id)
             if earlier is None:

@@ -2,6 +2,7 @@
 statement takes 130 µs of CPU. New watchers for each wait in psycopg's patched poll take 30, the pool's locks 25.
 """
 
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -9,11 +10,13 @@ from typing import Any, TypeVar
 import gevent
 import psycopg
 from gevent import get_hub
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from dtqs.config import PostgresqlSection
 from dtqs.store.driver.connection import LimitedConnection
 from dtqs.store.driver.database import Database
+from dtqs.store.driver.lending import BORROWER, Lending
+from dtqs.store.driver.pool_use import PoolUse
 
 T = TypeVar("T")
 
@@ -58,15 +61,16 @@ class CooperativeConnection(LimitedConnection):
 
 
 class CooperativeDatabase(Database):
-    """Keeps connections of the pool at hand. They go back when a caller waits for the pool, or when one is broken.
+    """Lends its connections fairly between borrowers (lending.py), for greenlets only.
 
-    For greenlets only.
+    It keeps connections of the pool at hand. They go back when a caller waits for the pool, or when one is broken.
     """
 
     connection_class = CooperativeConnection
 
     def __init__(self, section: PostgresqlSection, size: int, name: str) -> None:
         super().__init__(section, size, name)
+        self._lending = Lending(size)
         self._at_hand: list[LimitedConnection] = []
         self._waiting = 0
 
@@ -75,26 +79,47 @@ class CooperativeDatabase(Database):
             self._pool.putconn(self._at_hand.pop())
         super().stop()
 
+    def pool_use(self) -> PoolUse:
+        use, lending = super().pool_use(), self._lending
+        return PoolUse(
+            use.open, use.waiting + lending.waiting, use.waits + lending.waits, use.wait_seconds + lending.wait_seconds
+        )
+
     @contextmanager
     def _borrow(self, pool: ConnectionPool[LimitedConnection]) -> Iterator[LimitedConnection]:
-        connection = self._at_hand.pop() if self._at_hand else self._lent(pool)
+        borrower = BORROWER.get()
+        left_seconds = self._take_place(borrower)
         try:
-            yield connection
-        except BaseException:
-            pool.putconn(connection)  # the pool checks the state of the connection
-            raise
-        if self._waiting or self._pool is not pool or connection.is_left:
-            pool.putconn(connection)
-        else:
-            self._at_hand.append(connection)
+            connection = self._at_hand.pop() if self._at_hand else self._lent(pool, left_seconds)
+            try:
+                yield connection
+            except BaseException:
+                pool.putconn(connection)  # the pool checks the state of the connection
+                raise
+            if self._waiting or self._pool is not pool or connection.is_left:
+                pool.putconn(connection)
+            else:
+                self._at_hand.append(connection)
+        finally:
+            self._lending.give_back(borrower)
 
-    def _lent(self, pool: ConnectionPool[LimitedConnection]) -> LimitedConnection:
-        """Ask the pool in a greenlet that nobody kills.
+    def _take_place(self, borrower: str) -> float:
+        """Wait for a place. Return the seconds that are left to wait for the pool. Raises PoolTimeout."""
+        limit_seconds = self._section.connect_timeout_seconds
+        if self._lending.take(borrower):
+            return limit_seconds
+        began = time.monotonic()
+        if not self._lending.wait(borrower, limit_seconds):
+            raise PoolTimeout(f"no connection of the pool was free within {limit_seconds:g} s")
+        return max(0.0, limit_seconds - (time.monotonic() - began))
+
+    def _lent(self, pool: ConnectionPool[LimitedConnection], limit_seconds: float) -> LimitedConnection:
+        """Ask the pool in a greenlet that nobody kills. It seldom waits, unless it must connect.
 
         The pool forgets no place in its line that ends by a kill or a gevent.Timeout, and loses a connection to it.
         """
         self._waiting += 1
-        asked = gevent.spawn(_answer, pool)
+        asked = gevent.spawn(_answer, pool, limit_seconds)
         try:
             answer: LimitedConnection | Exception = asked.get()
         except BaseException:
@@ -107,9 +132,9 @@ class CooperativeDatabase(Database):
         return answer
 
 
-def _answer(pool: ConnectionPool[LimitedConnection]) -> LimitedConnection | Exception:
+def _answer(pool: ConnectionPool[LimitedConnection], limit_seconds: float) -> LimitedConnection | Exception:
     try:
-        return pool.getconn()
+        return pool.getconn(limit_seconds)
     except Exception as error:  # gevent would print the traceback of a greenlet that raises
         return error
 

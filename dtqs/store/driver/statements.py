@@ -5,6 +5,7 @@ several statements share. `{record_of_light}` is a record without the progress o
 
 import functools
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
@@ -13,6 +14,11 @@ from dtqs.uuid7 import made_at
 _WRONG_CLOCK_SECONDS = 86_400.0
 _LIVED = r"\1 >= least(to_timestamp(%(since)s::float8), now() - interval '1 day') AND \1 < now() + interval '1 day'"
 """Rows of the last day are always included, so a wrong id cannot hide the rows of a running task."""
+
+_TEXT_TYPE = 25
+_NO_ARRAY, _ARRAY, _LENGTH = struct.Struct(">iiI"), struct.Struct(">iiIii"), struct.Struct(">i")
+"""The head of a binary array: its dimensions, whether it has nulls, and the type; its length and first index."""
+_NULL = _LENGTH.pack(-1)
 
 
 @functools.cache
@@ -66,6 +72,21 @@ def text_array(texts: Sequence[str | None]) -> str:
         )
         + "}"
     )
+
+
+def binary_texts(texts: Sequence[str | None]) -> bytes:
+    """Return any texts as one array in PostgreSQL's binary form, for plain statements (plain.py).
+
+    It takes a copy and no escapes. To escape four payloads of 4 MB that consist of quotes held the loop for 0.7 s.
+    """
+    pieces = [_ARRAY.pack(1, 0, _TEXT_TYPE, len(texts), 1) if texts else _NO_ARRAY.pack(0, 0, _TEXT_TYPE)]
+    for text in texts:
+        if text is None:
+            pieces.append(_NULL)
+        else:
+            value = text.encode()
+            pieces += (_LENGTH.pack(len(value)), value)
+    return b"".join(pieces)
 
 
 def sparse(values: Sequence[object]) -> str:

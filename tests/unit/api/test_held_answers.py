@@ -16,7 +16,7 @@ from dtqs.api.http.held_answers import HeldAnswers
 from dtqs.api.submit.resource import Submit
 from dtqs.api.submit.task_links import Links
 from dtqs.api.submit.turns import Turns
-from dtqs.api.tasks.resources import Cancel
+from dtqs.api.tasks.resources import Cancel, TaskResource
 from dtqs.errors import AnswersFull, StoreUnavailable
 from dtqs.task import NewTask, TaskRecord, task_record
 from dtqs.uuid7 import uuid7
@@ -159,7 +159,10 @@ class Tasks:
 
     def __init__(self) -> None:
         self.cancelled: list[str] = []
-        self.failures = 0
+        self.failures = self.reads = 0
+
+    def small(self, task_id: str, owner: str | None) -> None:
+        return None
 
     def size(self, task_id: str, owner: str | None) -> int:
         return len(LARGE)
@@ -168,6 +171,7 @@ class Tasks:
         return set(task_ids)
 
     def task(self, task_id: str, owner: str | None) -> TaskRecord:
+        self.reads += 1
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("no connection within 5 s")
@@ -185,11 +189,23 @@ def require(req: falcon.Request, _: str) -> SimpleNamespace:
 
 @pytest.fixture
 def tasks(api: Api) -> Tasks:
-    """Serve cancels. Their check before all others has passed: no answer is held yet when they begin."""
+    """Serve tasks and cancels. Their check before all others has passed: no answer is held yet when they begin."""
     tasks, auth = Tasks(), SimpleNamespace(require=require)
     cancel = Cancel(*cast(Any, (auth, tasks, tasks, Turns(1, 1 << 20, 4), api.room)))
     api.app.add_route("/tasks/{task_id}/cancel", cancel)
+    api.app.add_route("/tasks/{task_id}", TaskResource(*cast(Any, (auth, tasks, Turns(1, 1 << 20, 4), api.room))))
     return tasks
+
+
+def test_a_large_task_without_room_for_its_answer_is_not_read(api: Api, tasks: Tasks) -> None:
+    asked = [api.ask("greedy", f"/tasks/{uuid7()}") for _ in range(HALF // len(LARGE) + 5)]
+    assert [str(started.status)[:3] for started, _ in asked] == ["200"] * tasks.reads + ["503"] * 6
+    for _, body in asked[: tasks.reads]:
+        body.close()  # type: ignore[attr-defined]
+    assert api.room.has_room("greedy", HALF)
+    tasks.failures = 1
+    assert str(api.ask("greedy", f"/tasks/{uuid7()}")[0].status).startswith("503 ")
+    assert api.room.has_room("greedy", HALF)
 
 
 def test_a_cancel_without_room_for_its_answer_is_refused_before_its_effect(api: Api, tasks: Tasks) -> None:

@@ -55,9 +55,9 @@ def test_a_key_that_holds_all_places_gives_up_its_newest_for_another_key() -> No
 class Tasks:
     """Reads of tasks that all are pending and new."""
 
-    def tasks(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+    def first(self, task_ids: Sequence[str]) -> tuple[list[TaskRecord], list[str]]:
         new: Any = Status.PENDING, 5, 0, 5, {}, None, None, (), None, None, "", None, None, None
-        return [TaskRecord(task_id, "echo", *new) for task_id in task_ids]
+        return [TaskRecord(task_id, "echo", *new) for task_id in task_ids], []
 
 
 def test_streams_by_tickets_count_for_the_key_of_their_tasks() -> None:

@@ -6,9 +6,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from dtqs.api.stream.sharing import READERS, SharedReads
+from dtqs.api.stream.sharing import GROUP_TASKS, READERS, SharedReads
 from dtqs.errors import StoreUnavailable
-from dtqs.store.reads import FEW_TASKS
 from dtqs.task import Status, TaskRecord
 
 SECONDS = 5.0
@@ -28,16 +27,19 @@ class Table:
         self.reads: list[list[str]] = []
         self.may_go_on = Event()
         self.unreadable: set[str] = set()
+        self.large: set[str] = set()
+        """Tasks that end a read: the rest does not fit."""
         self.is_away = False
 
-    def read(self, task_ids: Sequence[str]) -> list[TaskRecord]:
+    def read(self, task_ids: Sequence[str]) -> tuple[list[TaskRecord], list[str]]:
         self.reads.append(list(task_ids))
         assert self.may_go_on.wait(SECONDS)
         if self.is_away:
             raise StoreUnavailable("away")
         if self.unreadable.intersection(task_ids):
             raise ValueError(task_ids)
-        return [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]
+        count = next((at for at, task_id in enumerate(task_ids, 1) if task_id in self.large), len(task_ids))
+        return [self._tasks[task_id] for task_id in task_ids[:count] if task_id in self._tasks], list(task_ids[count:])
 
 
 def opening(shared: SharedReads, *task_ids: str, holder: str = "") -> list[gevent.Greenlet]:
@@ -59,28 +61,39 @@ def test_a_lone_stream_reads_at_once() -> None:
 
 
 def test_streams_that_come_during_a_read_share_the_next_ones() -> None:
-    wanted = names(READERS + 2 * FEW_TASKS)
+    wanted = names(READERS + 2 * GROUP_TASKS)
     table = Table(*map(record, wanted))
     greenlets = opening(SharedReads(table.read, SECONDS), *wanted)
     assert table.reads == [[task_id] for task_id in wanted[:READERS]]
     table.may_go_on.set()
     gevent.joinall(greenlets, SECONDS)
     assert [one.value.task_id for one in greenlets] == wanted
-    assert [len(read) for read in table.reads] == [1] * READERS + [FEW_TASKS] * 2
+    assert [len(read) for read in table.reads] == [1] * READERS + [GROUP_TASKS] * 2
+
+
+def test_what_does_not_fit_into_a_read_comes_with_the_next_one() -> None:
+    wanted = names(READERS + 5)
+    table = Table(*map(record, wanted))
+    table.large = set(wanted[READERS + 1 : READERS + 4])
+    greenlets = opening(SharedReads(table.read, SECONDS), *wanted, "none")
+    table.may_go_on.set()
+    gevent.joinall(greenlets, SECONDS)
+    assert [one.value and one.value.task_id for one in greenlets] == [*wanted, None]
+    assert [len(read) for read in table.reads[READERS:]] == [6, 4, 3, 2]
 
 
 def test_keys_share_the_reads_fairly() -> None:
     """A key with many large tasks delays the streams of another key by one read of each reader at most."""
-    table = Table(*map(record, [*names(20 * FEW_TASKS), "modest 0", "modest 1"]))
+    table = Table(*map(record, [*names(20 * GROUP_TASKS), "modest 0", "modest 1"]))
     shared = SharedReads(table.read, SECONDS)
-    greedy = opening(shared, *names(20 * FEW_TASKS), holder="greedy")
+    greedy = opening(shared, *names(20 * GROUP_TASKS), holder="greedy")
     modest = opening(shared, "modest 0", "modest 1", holder="modest")
     table.may_go_on.set()
     gevent.joinall([*greedy, *modest], SECONDS)
     assert [one.value.task_id for one in modest] == ["modest 0", "modest 1"]
     assert {"modest 0", "modest 1"} < set(table.reads[READERS])
     assert sorted(task_id for read in table.reads for task_id in read if task_id.startswith("task")) == sorted(
-        names(20 * FEW_TASKS)
+        names(20 * GROUP_TASKS)
     )
 
 
@@ -155,7 +168,7 @@ def test_a_stream_that_has_given_up_is_not_read() -> None:
     table = Table(*map(record, wanted))
     shared = SharedReads(table.read, 0.5)
     held = opening(shared, *wanted[:READERS])
-    late = opening(shared, *["late"] * 3 * FEW_TASKS)
+    late = opening(shared, *["late"] * 3 * GROUP_TASKS)
     gevent.joinall(late, SECONDS)
     assert all(isinstance(one.exception, StoreUnavailable) for one in late)
     waiting = opening(shared, wanted[-1])
@@ -178,7 +191,7 @@ def test_a_killed_stream_that_waits_is_not_read() -> None:
 def test_one_failed_read_tells_all_waiting_streams_that_the_store_is_away() -> None:
     table = Table()
     table.is_away = True
-    greenlets = opening(SharedReads(table.read, SECONDS), *names(READERS + 5 * FEW_TASKS))
+    greenlets = opening(SharedReads(table.read, SECONDS), *names(READERS + 5 * GROUP_TASKS))
     table.may_go_on.set()
     gevent.joinall(greenlets, SECONDS)
     assert all(isinstance(one.exception, StoreUnavailable) for one in greenlets)

@@ -56,7 +56,8 @@ def slow(used: list[int], go_on: Event) -> Callable[..., Any]:
     [
         ("GET", "/tasks", "page"),
         ("GET", f"/tasks/{TASK}/logs", "existing"),
-        ("GET", f"/sse?task_id={TASK}&task_id={TASK[:-1]}2", "tasks"),
+        ("GET", f"/sse?task_id={TASK}&task_id={TASK[:-1]}2", "states"),
+        ("GET", f"/tasks/{TASK}", "size"),
         ("POST", f"/tasks/{TASK}/cancel", "size"),
         ("POST", f"/tasks/{TASK}/retry", "size"),
     ],
@@ -66,6 +67,7 @@ def test_reads_of_one_key_leave_half_of_the_pool_to_others(
 ) -> None:
     reading, go_on = list[int](), Event()
     monkeypatch.setattr(parts.store.reads, read, slow(reading, go_on))
+    monkeypatch.setattr(parts.store.reads, "small", lambda *_: None)
     client = TestClient(app.create_app(parts), headers={"Host": "127.0.0.1:8080"})
     path, _, query = path.partition("?")
     asking = [gevent.spawn(client.simulate_request, method, path, query_string=query) for _ in range(3 * POOL)]
