@@ -207,7 +207,7 @@ def _may_insert(found: Sequence[Row]) -> bool:
 
 
 def _keep_files(run: Run, parameters: Mapping[str, object], needed: Mapping[str, Problem]) -> None:
-    """Keep the files that a retry names. If a needed one is gone, raise Invalid, mostly before the payload is searched."""
+    """Keep the files that a retry names. Raises Invalid if a needed one is gone, mostly without reading the payload."""
     if needed:
         _require(needed, run("read_files", {"ids": parameters["needed"], "owner": parameters["owner"]}))
     _require(needed, run("keep_named", parameters))

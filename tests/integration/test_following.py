@@ -199,7 +199,7 @@ def test_a_repeated_submit_ends_at_once_if_the_server_ends_before_its_answer(
     assert body.count(b"event: accepted") == (headers is STREAM)
 
 
-@pytest.mark.parametrize("ends", ["the server", "no room"])
+@pytest.mark.parametrize("ends", ["the server", "the server at once", "no room"])
 def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World, hub: Hub, ends: str) -> None:
     (task,) = new()
     section = ApiSection(max_streams=1)
@@ -208,11 +208,35 @@ def test_a_wait_that_cannot_go_on_is_answered_as_an_ordinary_submit(world: World
         following.begin(request(WAIT), new())
     followed, resp = following.begin(request({"Prefer": "wait=3600"}), [task]), accepted([task.task_id])
     assert followed
-    if ends == "the server":
+    if ends == "the server at once":
         hub.end_streams()
-    followed.answer(resp, [task.task_id], are_new=True)
+    answering = gevent.spawn(followed.answer, resp, [task.task_id], are_new=True)
+    gevent.sleep(0)
+    if ends == "the server":
+        assert not answering.ready()
+        hub.end_streams()
+    answering.get(timeout=5)
     assert resp.status == falcon.HTTP_202
     assert resp.get_header("Preference-Applied") == ("wait=50" if ends == "the server" else None)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_several_outcomes_above_the_bound_are_not_answered_together(
+    world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    tasks = new(count)
+    ids = [task.task_id for task in tasks]
+    world.store.tasks.insert(tasks)
+    world.run(ids)
+    sizes = [len(final(world.store.reads.task(task_id)).data) for task_id in ids]
+    monkeypatch.setattr("dtqs.api.stream.following.OUTCOMES_BYTES", sum(sizes) - 1)
+    following, resp = SubmitFollowing(world.store.reads, hub, ApiSection(), ANSWERS), accepted(ids)
+    followed = following.begin(request(WAIT), tasks)
+    assert followed
+    hub.on_events([TaskEvent(task_id, "completed", 1) for task_id in ids])
+    followed.answer(resp, ids, are_new=True)
+    assert resp.status == (falcon.HTTP_200 if count == 1 else falcon.HTTP_202)
+    assert resp.get_header("Preference-Applied") == "wait=5"
 
 
 def test_too_many_tasks_for_a_stream_are_refused_before_they_are_stored(world: World, hub: Hub) -> None:

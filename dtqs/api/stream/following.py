@@ -157,6 +157,8 @@ class FollowedSubmit:
 
     def _wait(self, resp: falcon.Response, watcher: Watcher, seconds: int) -> None:
         """Answer with the outcomes, if all come in time."""
+        if watcher.leaving:
+            return  # the server ends, or lacks room: the preference is not applied
         outcomes = self._outcomes(watcher, time.monotonic() + seconds)
         resp.set_header("Preference-Applied", f"wait={seconds}")
         if outcomes is None or not self._has_room(sum(map(len, outcomes.values()))):
@@ -174,7 +176,7 @@ class FollowedSubmit:
         """Wait for all outcomes. None: it took too long, they are too large, or the server or the client ends."""
         outcomes: dict[str, bytes] = {}
         left, size_bytes = 1.0, 0
-        while left > 0 and not watcher.leaving and (len(outcomes) < 2 or size_bytes <= OUTCOMES_BYTES):
+        while left > 0 and not watcher.leaving:
             watcher.wake.clear()
             while watcher.queue:
                 frame = watcher.take()
@@ -182,6 +184,8 @@ class FollowedSubmit:
                     outcomes[frame.task_id] = frame.data
                     size_bytes += len(frame.data)
                     watcher.hold(len(frame.data))
+            if len(outcomes) > 1 and size_bytes > OUTCOMES_BYTES:
+                return None
             if watcher.behind:
                 self._hub.catch_up(watcher)
             if len(outcomes) == len(self._task_ids):

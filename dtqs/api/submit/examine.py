@@ -18,7 +18,7 @@ from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.intake import Examined, Intake, each_once
 from dtqs.api.submit.turns import Turns
 from dtqs.errors import Problem
-from dtqs.json_value import dumps
+from dtqs.json_value import dumps, loads
 
 INLINE_BYTES = 20 << 10
 """Largest body that the API process examines. JSON and envelopes hold its loop: 500 tasks with due times, the costliest
@@ -114,13 +114,14 @@ class Examiner:
         """Return the uploads that a retry needs, each with the problem to report if it is gone. Raises ExaminerBusy."""
         text = dumps(payload)
         if len(text) <= INLINE_BYTES and not is_dear(text.decode()):
-            return self._inline.needed(task_type, payload)
+            # a large part of a stored record is text, which no processor knows
+            return self._inline.needed(task_type, loads(text))
         found: dict[str, Problem] = self._aside.ask(_StoredPayload(task_type, text), key_id, len(text))
         return found
 
     def _work(self, asked: SubmittedBody | _StoredPayload) -> Judged | _NotJson | dict[str, Problem]:
         if isinstance(asked, _StoredPayload):
-            return self._inline.needed(asked.task_type, orjson.loads(asked.payload))
+            return self._inline.needed(asked.task_type, loads(asked.payload))
         try:
             return self._inline.judge(asked)
         except falcon.HTTPBadRequest as error:

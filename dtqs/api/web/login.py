@@ -72,5 +72,7 @@ class SessionResource:
 def _secret(body: bytes) -> str:
     try:
         return Login.model_validate(orjson.loads(body)).api_key
-    except (orjson.JSONDecodeError, ValidationError):
+    except orjson.JSONDecodeError as error:
+        raise falcon.HTTPBadRequest(description=f"the body is not valid JSON: {error}"[:500]) from None
+    except ValidationError:
         raise Invalid([Problem("api_key", "required: an object with the field api_key")]) from None

@@ -18,6 +18,8 @@ from dtqs.config import LimitsSection, load
 from dtqs.errors import Invalid
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.counts import bounds, count_problems
+from dtqs.processors.email.processor import EmailProcessor
+from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.faults import PROBLEMS_LIMIT
 from dtqs.processors.sources import places
 from dtqs.processors.video.payload import VideoPayload
@@ -183,3 +185,14 @@ def test_small_bodies_are_examined_in_the_api(intake: Intake) -> None:
     assert isinstance(judged, Judged)
     assert isinstance(judged.examined, Examined)
     assert (judged.many, len(judged.body_hash), judged.examined.tasks[0].submitted_by) == (True, 32, "key")
+
+
+def test_the_uploads_of_a_stored_task_are_found_in_values_that_are_kept_as_text() -> None:
+    """A text of 16 KiB that has few characters is examined in the loop."""
+    none: Any = None
+    catalog = Catalog([EmailProcessor(EmailSettings(sender="a@example.org"))])
+    limits = SubmitLimits(LimitsSection(), lambda task_type: 1.0)
+    examiner = Examiner(Inline(Intake(catalog, none, lambda uri: None, 5), limits), 1.0)
+    payload = {"to": ["b@example.org"], "subject": "x", "text": "é" * 8500, "attachments": [{"source": SOURCE}]}
+    stored = orjson.Fragment(orjson.dumps(payload))
+    assert list(examiner.needed("email", stored, None)) == [SOURCE.removeprefix("upload:")]
