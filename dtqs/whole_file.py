@@ -18,13 +18,13 @@ class WholeFile:
         self, path: "str | os.PathLike[str]", mode: int = 0o600, *, durable: bool, if_missing: bool = False
     ) -> None:
         self._path, self._mode, self._durable, self._if_missing = os.fspath(path), mode, durable, if_missing
-        folder, name = os.path.split(self._path)
+        folder = os.path.dirname(self._path)
         self._folder = folder or "."
-        # beside the file: a rename cannot leave a file system
-        self._temporary = os.path.join(folder, f".{name}.{os.getpid()}.part")
+        # beside the file: a rename cannot leave a file system; other threads, and processes of other containers, may
+        # write the same file now
+        self._temporary = os.path.join(folder, f".dtqs-{os.urandom(8).hex()}.part")
 
     def __enter__(self) -> io.BufferedWriter:
-        self._remove()  # an earlier process with this number may have left it
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = open(os.open(self._temporary, flags, self._mode), "wb")
         return self._file

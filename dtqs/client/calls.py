@@ -14,7 +14,7 @@ from dtqs import __version__
 from dtqs.bare_httpx import httpx
 from dtqs.client.again import Again
 from dtqs.client.answers import EVENT_STREAM, check, is_stream, read_json, receipts
-from dtqs.client.connections import open_http
+from dtqs.client.connections import Connections, HttpClient, open_http
 from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.client.submit_keys import submit_headers
 from dtqs.client.urls import checked_url, has_login
@@ -79,7 +79,13 @@ class Calls:
         headers = {"User-Agent": f"dtqs/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
         # each wait and each stream of a thread holds a connection
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-        self._client = open_http(url, headers=headers, timeout=_within(PIECE_SECONDS), limits=limits)
+        self._connections = Connections(
+            lambda: open_http(url, headers=headers, timeout=_within(PIECE_SECONDS), limits=limits)
+        )
+
+    @property
+    def _client(self) -> HttpClient:
+        return self._connections.own()
 
     def close(self) -> None:
         """Close the connections."""
@@ -267,10 +273,13 @@ class Calls:
         if error.status != HTTPStatus.UNAUTHORIZED or not self._keyless:
             raise error
         hint = (
-            f"no key was sent to {self._shown} ({self._origin}): {KEY} is not set in the environment; "
-            "`. client.env` sets it for the shell only: export it"
+            f"{KEY} is for the server that {URL} names, so it is not sent to another one: pass api_key"
+            if os.environ.get(KEY)
+            else f"{KEY} is not set in the environment; `. client.env` sets it for the shell only: export it"
         )
-        raise ApiRefusal(f"{error}\n  {hint}", error.status, error.problem) from error
+        raise ApiRefusal(
+            f"{error}\n  no key was sent to {self._shown} ({self._origin}): {hint}", error.status, error.problem
+        ) from error
 
 
 def _text(body: object) -> bytes:

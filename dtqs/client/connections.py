@@ -2,6 +2,8 @@
 
 import os
 import ssl
+import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -21,6 +23,35 @@ class HttpClient(httpx.Client):
         if self.is_closed:
             raise RuntimeError("the client is closed; make a new one")
         return super().send(request, **options)
+
+
+class Connections:
+    """The connections of this process. A fork of it opens others: on shared ones, each would get the other's answers.
+
+    A fork leaves the inherited connections as they are, since they still serve its parent.
+    """
+
+    def __init__(self, opener: Callable[[], HttpClient]) -> None:
+        self._opener, self._opened = opener, (os.getpid(), opener())
+        self._inherited: list[HttpClient] = []
+        self._locks: dict[int, threading.Lock] = {}
+        """A lock for each process: a thread that the fork does not have may hold the parent's."""
+
+    def own(self) -> HttpClient:
+        """Return the HTTP client of the calling process."""
+        process_id, client = self._opened
+        return client if process_id == os.getpid() else self._open_anew()
+
+    def _open_anew(self) -> HttpClient:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
+            process_id, inherited = self._opened
+            if process_id != os.getpid():
+                client = self._opener()
+                if inherited.is_closed:
+                    client.close()
+                self._inherited.append(inherited)
+                self._opened = os.getpid(), client
+            return self._opened[1]
 
 
 def open_http(url: str, **options: Any) -> HttpClient:

@@ -1,6 +1,7 @@
 """Parser for Server-Sent Events by the HTML standard, and a stream that survives reconnects with Last-Event-ID."""
 
 import math
+import os
 import socket
 import threading
 import time
@@ -145,8 +146,11 @@ def _one_connection(opener: Opener, parser: Parser, deadline: Deadline) -> Gener
         if response.status_code == NOTHING_MORE:
             return True
         check_stream(response)
+        process_id = os.getpid()
         for chunk in response.iter_bytes():
             yield from parser.feed(chunk)
+            if os.getpid() != process_id:  # the rest of this stream is for the parent
+                raise httpx.ReadError("the stream was opened before a fork")
     return False
 
 

@@ -69,6 +69,8 @@ def keep(response: httpx.Response, path: Path, received: Callable[[int], None]) 
 
     Raises OSError, ApiUnavailable.
     """
+    if path.exists() and not path.is_file():  # a device, for example
+        raise OSError(errno.EINVAL, "only a regular file can be replaced", str(path))
     expected = response.headers.get("ETag", "").strip('"')
     if not expected:
         raise foreign(response, "without the SHA-256 of the file")

@@ -24,7 +24,9 @@ class Submission:
     tags: Sequence[str] = ()
 
     def as_json(self) -> Json:
-        """Return the body for the API, without unset fields."""
+        """Return the body for the API, without unset fields. Raises TypeError for tags that are one text."""
+        if isinstance(self.tags, str | bytes):
+            raise TypeError(f"tags = {self.tags!a:.100}; allowed: a list of texts, such as ['holiday']")
         payload: Any = {} if self.payload is None else self.payload
         if type(payload) is not dict and isinstance(payload, Mapping):
             payload = dict(payload)

@@ -9,7 +9,7 @@ import pytest
 
 from dtqs.client import Client, Submission
 from dtqs.client.connections import trust_for
-from dtqs.client.errors import ApiUnavailable
+from dtqs.client.errors import ApiRefusal, ApiUnavailable
 from dtqs.errors import ConfigError
 from dtqs.shown_url import shown_host, shown_url
 
@@ -82,6 +82,23 @@ def test_a_submission_contains_only_the_fields_that_were_given() -> None:
         "due_at": "2026-12-24T18:00:00+00:00",
         "tags": ["x"],
     }
+
+
+def test_tags_that_are_one_text_are_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(TypeError, match=r"tags = 'holiday'; allowed: a list of texts"):
+        Submission("echo", tags="holiday").as_json()
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("secret", "DTQS_API_KEY is for the server that DTQS_URL names"), ("", "is not set")]
+)
+def test_a_refusal_without_a_key_says_why_none_was_sent(monkeypatch: pytest.MonkeyPatch, key: str, hint: str) -> None:
+    monkeypatch.setenv("DTQS_API_KEY", key)
+    monkeypatch.delenv("DTQS_URL", raising=False)
+    with Client("https://other.example") as client, pytest.raises(ApiRefusal) as refused:
+        client._calls._refuse(ApiRefusal("no", 401))
+    assert hint in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_certificates_are_read_only_where_they_may_be_needed(monkeypatch: pytest.MonkeyPatch) -> None:
