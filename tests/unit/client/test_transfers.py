@@ -50,9 +50,15 @@ def test_downloads_of_several_threads_to_one_path_leave_a_whole_file(tmp_path: P
     failed: list[BaseException] = []
 
     def download(content: bytes) -> None:
-        pieces = iter([lambda: halfway.wait(20), lambda: None])
+        sizes = list[int]()
+
+        def received(size: int) -> None:
+            sizes.append(size)
+            if len(sizes) == 1:
+                halfway.wait(20)
+
         try:
-            keep(answer(content), path, lambda _: next(pieces)())
+            keep(answer(content), path, received)
         except BaseException as error:
             failed.append(error)
             halfway.abort()
