@@ -18,6 +18,7 @@ from dtqs.task import Claimed
 from dtqs.testing.attempt import Attempt, Output, Settled
 from dtqs.testing.stand_ins import AlarmLimits, Files, RecordingReporter
 from dtqs.uuid7 import uuid7
+from dtqs.worker.groups import settling
 from dtqs.worker.limits import Interrupted, Reason
 from dtqs.worker.runner import Runner
 
@@ -108,7 +109,7 @@ class _Watched:
         try:
             return self._run(payload, context)
         except BaseException as error:
-            self.error = error
+            self.error = settling(error)
             raise
 
 

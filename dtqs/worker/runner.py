@@ -33,6 +33,7 @@ from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
 from dtqs.uuid7 import made_at
 from dtqs.worker.bounds import AttemptBounds
 from dtqs.worker.descendants import kill_descendants
+from dtqs.worker.groups import settling
 from dtqs.worker.limits import Interrupted, Reason
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class Runner:
             _quietly(processor.close)
 
     def _settle(self, task: Claimed, error: BaseException, context: Context, limit_seconds: float) -> Settlement:
-        policy, bounds = self._types[task.task_type].policy, self._types[task.task_type].bounds
+        policy, bounds, error = self._types[task.task_type].policy, self._types[task.task_type].bounds, settling(error)
         if context.known_result is not None:
             return Settlement(task.task_id, Kind.COMPLETED, context.known_result, 0.0, context.outputs)
         if isinstance(error, Interrupted):

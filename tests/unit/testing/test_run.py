@@ -1,5 +1,6 @@
 """`dtqs.testing.run`: an attempt without a worker reports the processor's actions and the task's settlement."""
 
+import asyncio
 import hashlib
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from dtqs import Context, Json, Payload, PermanentError, Processor, ProcessorSettings, Source, TransientError, processor
-from dtqs.errors import InputRefused, Invalid, Postponed, TaskTimedOut
+from dtqs.errors import InputRefused, Invalid, Postponed, TaskCancelled, TaskTimedOut
 from dtqs.processors.echo import EchoProcessor
 from dtqs.testing import LogEntry, Progress, run
 from dtqs.turn import Turn
@@ -182,6 +183,46 @@ def test_an_error_is_a_retry_until_the_last_attempt() -> None:
 def test_a_cancel_and_a_stop_interrupt_at_the_given_progress(interrupt: dict[str, float], settled: str) -> None:
     done = run(steps, {}, **interrupt)  # type: ignore[arg-type]
     assert (done.settled, [each.fraction for each in done.progress]) == (settled, [0.0, 0.25, 0.5])
+
+
+@processor("many", payload=Nothing)
+def many(payload: Nothing, context: Context) -> Json:
+    """Wait in a task group of asyncio while another of its tasks reports."""
+
+    async def report() -> None:
+        for step in range(4):
+            context.progress(step / 4)
+            await asyncio.sleep(0)
+        await asyncio.sleep(20)
+
+    async def wait() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(report())
+            group.create_task(asyncio.sleep(20))
+
+    return asyncio.run(wait())
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "settled", "error"),
+    [
+        ({"cancel_at": 0.5}, "cancelled", TaskCancelled),
+        ({"stop_at": 0.5}, "unspent", type(None)),
+        ({"timeout_seconds": 0.2}, "retry", TaskTimedOut),
+    ],
+)
+def test_a_task_group_hides_no_interrupt(interrupt: dict[str, float], settled: str, error: type) -> None:
+    done = run(many, {}, **interrupt)  # type: ignore[arg-type]
+    assert (done.settled, type(done.error)) == (settled, error)
+
+
+def test_ctrl_c_in_a_task_group_is_not_taken_for_an_error_of_the_task() -> None:
+    @processor("interrupted", payload=Nothing)
+    def interrupted(payload: Nothing, context: Context) -> Json:
+        raise BaseExceptionGroup("group", [KeyboardInterrupt()])
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, {})
 
 
 def test_a_time_limit_interrupts() -> None:

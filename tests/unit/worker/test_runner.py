@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from dtqs.config import RetrySection
-from dtqs.errors import PermanentError, StoreUnavailable, TransientError
+from dtqs.errors import InputRefused, LeaseLost, PermanentError, Postponed, StoreUnavailable, TransientError
 from dtqs.processors.base import Context, Json, NoSettings, Payload
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor, processor_class
@@ -95,6 +95,36 @@ def test_a_payload_of_another_version_waits_for_a_worker_of_that_version(attempt
     assert (fresh.kind, fresh.delay_seconds, fit.kind, fit.value) == (Kind.UNSPENT, 10.0, Kind.COMPLETED, "2026")
     assert old.kind is Kind.RETRY, "it must end some day"
     assert "does not fit this worker's version of dated" in (old.value or "")
+
+
+@pytest.mark.parametrize(
+    ("leaves", "kind", "delay", "words"),
+    [
+        ([Interrupted(Reason.STOP)], Kind.UNSPENT, 0.0, ""),
+        ([ValueError("a"), PermanentError("b"), Interrupted(Reason.LEASE)], Kind.UNSPENT, 0.0, ""),
+        ([ValueError("a"), BaseExceptionGroup("inner", [Interrupted(Reason.CANCEL)])], Kind.RETRY, None, "cancel"),
+        ([PermanentError("no")], Kind.FAILED, 0.0, "no"),
+        ([PermanentError("no"), InputRefused("file:/x", "why")], Kind.FAILED, 0.0, "no"),
+        ([Postponed(3.0, "a"), Postponed(7.0, "b")], Kind.UNSPENT, 7.0, ""),
+        ([TransientError("a"), TransientError("b", retry_after_seconds=500.0)], Kind.RETRY, 500.0, "b"),
+        ([LeaseLost("x"), StoreUnavailable("away")], Kind.UNSPENT, 0.0, ""),
+        ([PermanentError("no"), ValueError("a")], Kind.RETRY, None, "ExceptionGroup"),
+        ([ValueError("a")], Kind.RETRY, None, "ValueError"),
+    ],
+)
+def test_exceptions_in_a_group_settle_the_attempt_as_they_would_alone(
+    attempt: Attempt, leaves: list[BaseException], kind: Kind, delay: float | None, words: str
+) -> None:
+    @processor("groups", payload=Nothing)
+    def groups(payload: Nothing, context: Context) -> Json:
+        raise BaseExceptionGroup("of a task group", leaves)
+
+    runner = Runner(
+        catalog(groups), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    settlement = attempted(runner, "groups")
+    assert (settlement.kind, words in (settlement.value or "")) == (kind, True)
+    assert delay is None or settlement.delay_seconds == delay
 
 
 def test_files_of_an_unsuccessful_attempt_are_removed_from_the_disk(attempt: Attempt) -> None:
