@@ -18,6 +18,7 @@ from dtqs.files.uri import ALLOWED, check, upload_id
 from dtqs.jail import Jail
 from dtqs.json_value import LOG_LIMIT, json_text
 from dtqs.processors import checks
+from dtqs.processors.attempt_ended import AttemptEnded
 from dtqs.processors.settings import NoSettings as NoSettings
 from dtqs.processors.settings import ProcessorSettings as ProcessorSettings
 from dtqs.task import Effect, OutputFile
@@ -125,11 +126,12 @@ class Processor(Generic[P, S]):
 
 
 class Context:
-    """The worker, as an attempt sees it."""
+    """The worker, as an attempt sees it. After the end of the attempt, each method raises LeaseLost."""
 
     __slots__ = (
         "_attempt",
         "_effect",
+        "_ended",
         "_files",
         "_known_result",
         "_outputs",
@@ -144,6 +146,7 @@ class Context:
     ) -> None:
         self._task_id, self._attempt = task_id, attempt
         self._effect: Effect | None = None
+        self._ended = False
         self._known_result: str | None = None
         self._reporter, self._files, self._permit = reporter, files, permit
         self._outputs: list[OutputFile] = []
@@ -173,11 +176,13 @@ class Context:
 
         Each report is written and streamed at once and costs a millisecond, so report steps, not bytes.
         """
+        self._check_open()
         text = checks.message("progress", message, checks.PROGRESS_MESSAGE_LIMIT)
         self._reporter.progress(self._task_id, self._attempt, checks.fraction(fraction), text)
 
     def log(self, message: str, *, level: str = "info", **data: Json) -> None:
         """Write a row to the task's log; level is debug, info, warning or error. Raises ValueRefused for bad data."""
+        self._check_open()
         text, level = checks.message("log", message), checks.level(level)
         if data:
             json_text("the log's data", data, LOG_LIMIT)
@@ -185,12 +190,14 @@ class Context:
 
     def open_input(self, uri: str) -> BinaryIO:
         """Open a source for reading, as a file on disk. Raises InputRefused or FilesUnavailable."""
+        self._check_open()
         if self._permit is not None and (file_id := upload_id(uri)):
             self._permit(self._task_id, uri, file_id)
         return self._files.open_input(uri)
 
     def work_dir(self) -> Path:
         """Return a private folder, which is removed at the end of the attempt."""
+        self._check_open()
         if self._work_dir is None:
             self._work_dir = self._files.temporary_dir(self._task_id)
         return Path(self._work_dir.name)
@@ -206,6 +213,7 @@ class Context:
         The file is durable on return. It becomes visible when the task is completed.
         Raises ValueRefused, or FilesUnavailable when the disk is full.
         """
+        self._check_open()
         name, media_type = checks.output_name(name), checks.media_type(media_type)
         checks.writer(write)
         output = self._files.add_output(name, write, media_type)
@@ -229,6 +237,7 @@ class Context:
 
     def take_all(self, turns: Sequence[Turn]) -> None:
         """Take one turn of each limit, or no turn at all if one limit has none free. Equal turns count once."""
+        self._check_open()
         wanted = checks.turns(turns)
         for key, count in Counter(turn.key for turn in wanted).items():
             if count > 1:
@@ -245,6 +254,7 @@ class Context:
         After this, a return or an error of `run` itself settles the task as usual. Anything else, such as a death or a
         stop, settles it by `on_ambiguous`. Not for light tasks.
         """
+        self._check_open()
         if on_ambiguous not in list(Effect):
             raise ValueRefused(f"effect_begins: on_ambiguous = {on_ambiguous!a:.100}; allowed are {', '.join(Effect)}")
         effect = Effect(on_ambiguous)
@@ -258,6 +268,7 @@ class Context:
         because the effect must not happen twice. Exception: PostgreSQL was down, and the lease still holds the mark of
         `effect_begins`. Raises PermanentError if the result cannot be stored.
         """
+        self._check_open()
         self._known_result = json_text("the result", result)
         if self._effect is not Effect.FAIL:
             self.effect_begins(Effect.FAIL)
@@ -265,6 +276,14 @@ class Context:
     @property
     def outputs(self) -> tuple[OutputFile, ...]:
         return tuple(self._outputs)
+
+    def end(self) -> None:
+        """Refuse all further calls: a thread that goes on after the attempt must not report into the next one."""
+        self._ended = True
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise AttemptEnded(self._task_id, self._attempt)
 
     def discard(self) -> None:
         """Remove the stored outputs of a failed attempt. Objects in a bucket are left to the keeper's slower sweep."""

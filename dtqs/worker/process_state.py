@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dtqs.signal_name import signal_name
+from dtqs.worker.left_threads import LeftThreads
 
 logger = logging.getLogger(__name__)
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -33,7 +34,7 @@ class ProcessState:
     """
 
     def __init__(self, offer_stacks: Callable[[], None] = lambda: None) -> None:
-        self._offer_stacks = offer_stacks
+        self._offer_stacks, self._threads = offer_stacks, LeftThreads()
         self._handlers: dict[int, Any] = {number: getsignal(number) for number in signal.valid_signals() - _UNSET}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._wakeup = signal.set_wakeup_fd(-1)
@@ -54,6 +55,7 @@ class ProcessState:
             self._restore_signals()
         signal.set_wakeup_fd(self._wakeup)
         os.umask(self._umask)
+        self._threads.look(light)
         if not light:
             self._offer_stacks()
             self._restore_folder()

@@ -45,9 +45,10 @@ class WorkerReporter:
 
     def effect_begins(self, task_id: str, effect: Effect) -> None:
         with self._limits.interrupts_deferred(), self._hold.lock:
-            if self._hold.running is None or self._hold.running.light or self._hold.lease_id is None:
+            lease_id = self._lease_locked(task_id)
+            if self._hold.running is None or self._hold.running.light:
                 raise TransientError(LIGHT_EFFECT)
-            self._store.leases.mark_effect(self._hold.lease_id, task_id, effect)
+            self._store.leases.mark_effect(lease_id, task_id, effect)
 
     def permit(self, task_id: str, uri: str, file_id: str) -> None:
         """Check an upload that a processor opens, in `sources()` or not. Raises InputRefused, StoreUnavailable."""
@@ -60,16 +61,22 @@ class WorkerReporter:
         try:
             # under the lock, because the beat thread may move the task to another lease
             with self._limits.interrupts_deferred(), self._hold.lock:
-                if self._hold.lease_id is None:
-                    raise LeaseLost("none")
+                lease_id = self._lease_locked(task_id, attempt)
                 self._hold.reported = True
                 row = task_id, attempt, event, level, message, data, self._hold.log_id
-                log_id = self._hold.log_id = self._write_locked(self._hold.lease_id, *row)
+                log_id = self._hold.log_id = self._write_locked(lease_id, *row)
         except (StoreUnavailable, StoreRefused) as error:
             logger.warning("report lost", extra={"task_id": task_id, "event": event, "reason": str(error)})
             return
         with self._limits.interrupts_deferred():
             self._link.publish_events([(log_id, task_id, event)])
+
+    def _lease_locked(self, task_id: str, attempt: int | None = None) -> str:
+        """Return the lease of a running attempt. Raises LeaseLost for one that has ended while a thread waited here."""
+        running, lease_id = self._hold.running, self._hold.lease_id
+        if running is None or lease_id is None or running.task_id != task_id or attempt not in (None, running.attempt):
+            raise LeaseLost(lease_id or "none")
+        return lease_id
 
     def _write_locked(self, lease_id: str, *row: Any) -> int:
         earlier_id = self._hold.earlier_id

@@ -108,6 +108,7 @@ class Runner:
         try:
             settlement = self._run_limited(task, kind, context, limit, light)
         except BaseException as error:  # an interrupt between two steps, or an exception whose __str__ failed
+            context.end()
             self._limits.disarm()
             cause = error if isinstance(error, Interrupted) else _ExceptionWithoutText(error)
             settlement = self._reached or self._settle(task, cause, context, limit)
@@ -142,6 +143,7 @@ class Runner:
         self._end_forked()
         if not light:
             self._kept = self._kept_pids()
+        context.end()
         self._limits.disarm()
         return self._reached
 

@@ -1,12 +1,13 @@
 """When a worker must be replaced.
 
-It has run enough tasks, its memory has passed the limit of its pool, or its tasks leave files open.
+It has run enough tasks, its memory has passed the limit of its pool, or its tasks leave files open or threads behind.
 """
 
 import errno
 import os
 import random
 import resource
+import threading
 
 from dtqs.amounts import size
 from dtqs.config import PoolSection
@@ -16,6 +17,9 @@ _JITTER = 4
 """Up to this part of `max_tasks` is added by chance, so that the workers of a pool do not leave together."""
 _FEW_FILES = 100
 """Connections and programs that a worker may open after its start. So a low limit replaces no healthy worker."""
+
+_MOST_THREADS = 500
+"""Threads of a worker. It needs five; a processor may keep a pool of them."""
 
 
 class Wear:
@@ -67,6 +71,8 @@ class Wear:
             return f"it has run {self.tasks} tasks; max_tasks = {self._section.max_tasks}"
         if self._memory > self._memory_limit:
             return f"its memory is {size(self._memory)}; memory_limit = {size(self._section.memory_limit)}"
+        if (threads := threading.active_count()) > _MOST_THREADS:
+            return f"it has {threads} threads, which its tasks have left behind"
         return self._files
 
 

@@ -134,6 +134,7 @@ def test_a_task_that_has_reported_is_not_told() -> None:
     store.publish_events = lambda _: None  # type: ignore[attr-defined]
     hold, finisher, _ = held(store, tasks=[LIGHT], has_key=True)
     limits = AttemptLimits(cast(Any, Mock()), 1.0)
+    hold.start(LIGHT)
     WorkerReporter(cast(Any, store), cast(Any, store), hold, limits).progress(LIGHT.task_id, 1, 0.5, "half")
     assert finisher.finish()
     assert store.said == [[Kind.COMPLETED]]

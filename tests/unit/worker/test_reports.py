@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from dtqs.errors import Postponed, TransientError
+from dtqs.errors import LeaseLost, Postponed, TransientError
 from dtqs.store.rates import TurnAnswer
 from dtqs.task import Claimed, Effect
 from dtqs.turn import Turn
@@ -42,3 +42,20 @@ def test_an_effect_of_a_task_that_was_submitted_as_light_waits_for_its_next_atte
     reports = WorkerReporter(cast(Any, None), cast(Any, None), hold, cast(Any, limits))
     with pytest.raises(TransientError, match="a retry runs as a heavy one"):
         reports.effect_begins("a", Effect.FAIL)
+
+
+def test_a_thread_of_an_ended_attempt_that_has_waited_for_the_lease_writes_nothing() -> None:
+    hold = Hold()
+    task = Claimed("a", "send", "{}", 2, 5, None, False)
+    hold.begin("lease", [task])
+    limits = SimpleNamespace(interrupts_deferred=contextlib.nullcontext)
+    reports = WorkerReporter(cast(Any, None), cast(Any, None), hold, cast(Any, limits))
+    for _ in range(2):
+        with pytest.raises(LeaseLost):
+            reports.progress("a", 1, 0.5, "")
+        with pytest.raises(LeaseLost):
+            reports.log("b", 2, "info", "late", None)
+        with pytest.raises(LeaseLost):
+            reports.effect_begins("b", Effect.FAIL)
+        hold.start(task)
+    assert not hold.reported

@@ -127,6 +127,39 @@ def test_exceptions_in_a_group_settle_the_attempt_as_they_would_alone(
     assert delay is None or settlement.delay_seconds == delay
 
 
+@pytest.mark.parametrize("fault", [None, ValueError("a"), Interrupted(Reason.TIME_LIMIT)])
+def test_the_context_of_an_attempt_that_has_ended_takes_no_calls(attempt: Attempt, fault: BaseException | None) -> None:
+    kept = list[Context]()
+
+    @processor("threads", payload=Nothing)
+    def threads(payload: Nothing, context: Context) -> Json:
+        kept.append(context)
+        context.progress(0.1)
+        if fault:
+            raise fault
+        return None
+
+    runner = Runner(
+        catalog(threads), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    attempted(runner, "threads")
+    (context,) = kept
+    for call in (
+        lambda: context.progress(0.5),
+        lambda: context.log("late"),
+        lambda: context.take("a", 1),
+        lambda: context.effect_begins("retry"),
+        lambda: context.effect_happened({}),
+        lambda: context.open_input("file:/x"),
+        lambda: context.add_output("a", lambda file: file.write(b"x"), "text/plain"),
+        context.work_dir,
+    ):
+        with pytest.raises(LeaseLost, match=r"attempt 1 of task .* has ended"):
+            call()
+    assert (attempt.reports.fractions, attempt.reports.logs, attempt.reports.effects) == ([0.1], [], [])
+    assert context.known_result is None
+
+
 def test_files_of_an_unsuccessful_attempt_are_removed_from_the_disk(attempt: Attempt) -> None:
     @processor("stores", payload=Nothing)
     def stores(payload: Nothing, context: Context) -> Json:

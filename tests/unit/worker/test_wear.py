@@ -48,6 +48,12 @@ def test_a_worker_is_worn_when_a_heartbeat_or_a_heavy_task_has_read_too_much_mem
     assert wear.reason is None
 
 
+def test_a_worker_is_worn_when_its_tasks_have_left_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    wear = Wear("default", PoolSection())
+    monkeypatch.setattr("threading.active_count", lambda: 501)
+    assert wear.reason == "it has 501 threads, which its tasks have left behind"
+
+
 def test_a_limit_below_the_memory_of_a_new_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dtqs.worker.wear.resident_bytes", lambda: 70 << 20)
     refused = Wear("video", PoolSection(memory_limit=64 << 20)).refusal()
