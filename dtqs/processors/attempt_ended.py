@@ -1,4 +1,4 @@
-"""The error of a context whose attempt has ended. Its threads may go on; their reports must not reach a later attempt."""
+"""The error of a context whose attempt has ended: reports of its threads must not reach a later attempt."""
 
 from dtqs.errors import DtqsError, LeaseLost
 

@@ -14,6 +14,7 @@ from dtqs.config import Config, unknown_types
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors import checks
 from dtqs.processors.base import Json, Processor
+from dtqs.processors.callables import method_problems
 from dtqs.processors.counts import bounds, count_problems
 from dtqs.processors.echo import EchoProcessor
 from dtqs.processors.email import EmailProcessor
@@ -158,7 +159,7 @@ def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any
 def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]) -> Processor[Any, Any] | None:
     try:
         built = found(config.processor(found.name, found.settings_model))
-        wrong = checks.processor_problems(built)
+        wrong = [*checks.processor_problems(built), *method_problems(built)]
         problems += [f"processor {found.name} ({found.__module__}): {problem}" for problem in wrong]
         return built
     except ConfigError as error:

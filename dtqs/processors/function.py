@@ -9,6 +9,8 @@ from dtqs.processors.base import Context, Json, P, Processor
 
 _CLASS = "__dtqs_processor__"
 """The attribute of a decorated function that holds its Processor class."""
+FUNCTION = "__dtqs_function__"
+"""The attribute of the method `run` that holds the decorated function."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -30,6 +32,7 @@ def processor(
         def run_method(self: Any, payload: P, context: Context) -> Json:
             return run(payload, context)
 
+        setattr(run_method, FUNCTION, run)
         members: dict[str, Any] = {
             "__doc__": run.__doc__,
             "__module__": run.__module__,

@@ -9,8 +9,9 @@ import orjson
 from pydantic import BaseModel
 
 from dtqs.config import RetrySection
-from dtqs.errors import TaskCancelled, TaskTimedOut
+from dtqs.errors import CpuTimeSpent, TaskCancelled, TaskTimedOut
 from dtqs.processors.base import Context, Processor
+from dtqs.processors.callables import method_problems
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.function import processor_class
 from dtqs.settlement import Kind, Settlement
@@ -43,10 +44,12 @@ def run(
     `cancel_at` and `stop_at` cancel the task, or stop its worker, at the first progress of at least that fraction.
     `no_turn` maps the key of a rate limit to the seconds until its next turn: `context.take` then raises Postponed.
 
-    Raises Invalid if a submit would refuse the payload, TypeError if `processor` is not a processor, and pydantic's
+    Raises Invalid if a submit would refuse the payload, TypeError for no processor or an unusable one, and pydantic's
     ValidationError for wrong settings.
     """
     built = _built(processor, settings)
+    if problems := method_problems(built):
+        raise TypeError(f"{built.name}: {'; '.join(problems)}")
     text = orjson.dumps(_document(payload)).decode()
     catalog = Catalog([built])
     _, valid = catalog.validate(built.name, orjson.loads(text), text)
@@ -92,14 +95,14 @@ class _Watched:
 
     def __init__(self, processor: Processor[Any, Any]) -> None:
         self.error: BaseException | None = None
-        self._processor, self._run = processor, processor.run
+        self.processor, self._run = processor, processor.run
         self._close: Callable[[], None] = lambda: None
 
     def __enter__(self) -> None:
-        self._processor.run = self._watch  # type: ignore[method-assign]
+        self.processor.run = self._watch  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
-        del self._processor.run  # uncovers the method of the class
+        del self.processor.run  # uncovers the method of the class
 
     def close(self) -> None:
         self._close()
@@ -113,12 +116,16 @@ class _Watched:
             raise
 
 
-def _task_error(error: BaseException | None, limit_seconds: float | None) -> BaseException | None:
+def _task_error(
+    error: BaseException | None, limit_seconds: float | None, processor: Processor[Any, Any]
+) -> BaseException | None:
     """Return the error of the task. An interrupt becomes TaskTimedOut or TaskCancelled; a stop has no error."""
     if not isinstance(error, Interrupted):
         return error
     if error.reason is Reason.TIME_LIMIT:
         return TaskTimedOut(limit_seconds or 0.0)
+    if error.reason is Reason.CPU_LIMIT:
+        return CpuTimeSpent(processor.name, processor.settings.attempt_cpu_seconds)
     return TaskCancelled() if error.reason is Reason.CANCEL else None
 
 
@@ -137,7 +144,7 @@ def _attempt(
     completed = settlement.kind is Kind.COMPLETED
     return Attempt(
         settled=_settled(settlement.kind, error, is_last),
-        error=_task_error(error, limit_seconds),
+        error=_task_error(error, limit_seconds, watched.processor),
         stored_result=value if completed else None,
         stored_error=None if completed else value,
         delay_seconds=settlement.delay_seconds,

@@ -1,5 +1,6 @@
 """Stand-ins for the parts of a worker: reports in lists, inputs from memory, a time limit by an alarm."""
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -67,33 +68,38 @@ class Files(FileSpace):
 
 
 class AlarmLimits:
-    """The time limit of one attempt: SIGALRM interrupts it, as a worker does. None means no limit."""
+    """The limits of one attempt: SIGALRM interrupts it at its time limit, as a worker does. None means no limit.
+
+    The kernel sends SIGXCPU at `cpu_until`, the end of its processor time. Only the main thread can take it.
+    """
 
     def __init__(self, seconds: float | None) -> None:
-        if seconds is not None and threading.current_thread() is not threading.main_thread():
+        self._takes_signals = threading.current_thread() is threading.main_thread()
+        if seconds is not None and not self._takes_signals:
             raise ValueError(
                 "timeout_seconds works only in the main thread, since a signal interrupts the attempt; call run() there"
             )
         self._seconds = seconds
-        self.cpu_until = float("inf")
-        self._restore: Callable[[], object] = lambda: None
+        self.cpu_until = math.inf
+        self._restore: list[Callable[[], object]] = []
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
-        if self._seconds is None:
-            return
-        handler = signal.signal(signal.SIGALRM, _interrupt)
-        timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
-
-        def restore() -> None:
-            signal.setitimer(signal.ITIMER_REAL, *timer)
-            signal.signal(signal.SIGALRM, handler)
-
-        self._restore = restore
+        if self.cpu_until < math.inf:
+            if not self._takes_signals:
+                raise ValueError("attempt_cpu_seconds works only in the main thread; call run() there")
+            self._handle(signal.SIGXCPU, Reason.CPU_LIMIT)
+        if self._seconds is not None:
+            self._handle(signal.SIGALRM, Reason.TIME_LIMIT)
+            timer = signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
+            self._restore.append(lambda: signal.setitimer(signal.ITIMER_REAL, *timer))
 
     def disarm(self) -> None:
-        restore, self._restore = self._restore, lambda: None
-        restore()
+        while self._restore:
+            self._restore.pop()()
 
+    def _handle(self, number: signal.Signals, reason: Reason) -> None:
+        def interrupt(_: int, __: FrameType | None) -> None:
+            raise Interrupted(reason)
 
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise Interrupted(Reason.TIME_LIMIT)
+        handler = signal.signal(number, interrupt)
+        self._restore.append(lambda: signal.signal(number, handler))

@@ -1,5 +1,6 @@
 """The catalog: built-in and installed processors, their settings, and the payloads that they refuse."""
 
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -144,6 +145,76 @@ def test_a_broken_processor_of_another_package_is_named(
     with pytest.raises(ConfigError, match=problem) as caught:
         Catalog.load(config())
     assert "theirs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        ("async def send(payload, context): pass", "run is async"),
+        ("async def send(payload, context):\n    yield 1", "run is async"),
+        ("def send(payload, context):\n    yield 1", "run is a generator"),
+        ("def send(payload): pass", "run takes (payload); it is called with two arguments"),
+        ("def send(payload, context, more): pass", "run takes (payload, context, more)"),
+        ("def send(*, payload, context): pass", "run takes"),
+    ],
+)
+def test_a_function_that_no_worker_can_call_is_named(
+    config: Callable[..., Config], install: Install, function: str, problem: str
+) -> None:
+    install(f"{SHOUT}\n@processor('send', payload=Text)\n{function}", "send = theirs:send")
+    with pytest.raises(ConfigError, match=re.escape(f"processor send (theirs): {problem}")):
+        Catalog.load(config())
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("del Shout.run", "run is missing; define run(self, payload, context)"),
+        ("async def run(self, payload, context): pass\nShout.run = run", "run is async"),
+        ("Shout.run = lambda self, payload: 1", "run takes (payload); it is called with two"),
+        ("async def is_light(self, payload): pass\nShout.is_light = is_light", "is_light is async"),
+    ],
+)
+def test_a_method_that_no_worker_can_call_is_named(
+    config: Callable[..., Config], install: Install, change: str, problem: str
+) -> None:
+    install(f"{SHOUT}\n{change}", "shout = theirs:Shout")
+    with pytest.raises(ConfigError, match=re.escape(f"processor shout (theirs): {problem}")):
+        Catalog.load(config())
+
+
+WRAPPED = """
+import functools
+async def later(payload, context): return 1
+def injected(payload, context, database): return 1
+
+def runs(function):
+    @functools.wraps(function)
+    def wrapper(payload, context):
+        return 1
+    return wrapper
+"""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def send(*arguments): return 1",
+        "def send(payload, context, more=1): return 1",
+        "send = functools.partial(lambda more, payload, context: 1, 1)",
+        "send = functools.lru_cache(lambda payload, context: 1)",
+        "send = runs(injected)",
+        "send = runs(later)",
+    ],
+)
+def test_any_callable_that_takes_both_arguments_may_be_a_processor(
+    config: Callable[..., Config], install: Install, function: str
+) -> None:
+    install(
+        f"{WRAPPED}\n{SHOUT}\n{function}\nsend.__name__ = 'send'\nprocessor('send', payload=Text)(send)",
+        "send = theirs:send",
+    )
+    assert "send" in Catalog.load(config()).names()
 
 
 def test_all_wrong_settings_are_reported_at_once(config: Callable[..., Config]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import signal
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from dtqs import Context, Json, Payload, PermanentError, Processor, ProcessorSettings, Source, TransientError, processor
-from dtqs.errors import InputRefused, Invalid, Postponed, TaskCancelled, TaskTimedOut
+from dtqs.errors import CpuTimeSpent, InputRefused, Invalid, Postponed, TaskCancelled, TaskTimedOut
 from dtqs.processors.echo import EchoProcessor
 from dtqs.testing import LogEntry, Progress, run
 from dtqs.turn import Turn
@@ -232,6 +233,29 @@ def test_a_time_limit_interrupts() -> None:
     with pytest.raises(TaskTimedOut):
         _ = done.result
     assert time.monotonic() - began < 10
+
+
+def test_the_end_of_its_processor_time_interrupts() -> None:
+    class Spinner(Processor[Nothing, ProcessorSettings]):
+        name, payload_model, settings_model = "spin", Nothing, ProcessorSettings
+
+        def run(self, payload: Nothing, context: Context) -> Json:
+            while True:
+                pass
+
+    before = signal.getsignal(signal.SIGXCPU)
+    done = run(Spinner, {}, settings={"attempt_cpu_seconds": 1})
+    assert (done.settled, done.stored_error["type"], type(done.error)) == ("retry", "CpuTimeSpent", CpuTimeSpent)
+    assert signal.getsignal(signal.SIGXCPU) is before
+
+
+def test_a_function_that_no_worker_can_call_is_refused() -> None:
+    @processor("later", payload=Nothing)
+    async def later(payload: Nothing, context: Context) -> Json:
+        return None
+
+    with pytest.raises(TypeError, match="later: run is async"):
+        run(later, {})
 
 
 def test_an_instance_serves_several_attempts_and_stays_unchanged() -> None:
