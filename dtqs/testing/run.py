@@ -48,8 +48,6 @@ def run(
     ValidationError for wrong settings.
     """
     built = _built(processor, settings)
-    if problems := method_problems(built):
-        raise TypeError(f"{built.name}: {'; '.join(problems)}")
     text = orjson.dumps(_document(payload)).decode()
     catalog = Catalog([built])
     _, valid = catalog.validate(built.name, orjson.loads(text), text)
@@ -79,15 +77,20 @@ def _document(payload: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
 
 
 def _built(processor: object, settings: Mapping[str, Any] | None) -> Processor[Any, Any]:
-    if isinstance(processor, Processor):
-        return processor
-    kind = processor_class(processor)
+    kind = type(processor) if isinstance(processor, Processor) else processor_class(processor)
     if kind is None:
         raise TypeError(
             f"{processor!r} is not a processor; allowed: a function with @dtqs.processor, "
             "a subclass of dtqs.Processor, or an instance of one"
         )
-    return kind(kind.settings_model.model_validate(dict(settings or {})))
+    built = (
+        processor
+        if isinstance(processor, Processor)
+        else kind(kind.settings_model.model_validate(dict(settings or {})))
+    )
+    if problems := method_problems(built):
+        raise TypeError(f"{built.name}: {'; '.join(problems)}")
+    return built
 
 
 class _Watched:
