@@ -57,6 +57,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
 
     def __init__(self, settings: EmailSettings) -> None:
         super().__init__(settings)
+        self.timeout_seconds = settings.attempt_seconds
         self._templates = _opened(settings.templates) if settings.templates else None
         self._server, self._folder = MailServer(settings), MailFolder(settings.folder)
 

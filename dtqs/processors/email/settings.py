@@ -21,7 +21,9 @@ SAFE_HEADERS = (
 They add recipients (X-PM-Bcc, X-MC-BccAddress) or replace the whole e-mail (X-SMTPAPI).
 """
 ATTEMPT_SECONDS, MAX_RETRIES = 600.0, 20
-"""The default timeout of an attempt. The default retries, with their pauses, take five to seven hours."""
+"""The default timeout of an attempt, at least. The default retries, with their pauses, take five to seven hours."""
+_OWN_SECONDS = 60.0
+"""Time of an attempt for everything but waits."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -171,14 +173,13 @@ class EmailSettings(ProcessorSettings):
         dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key)
         if any(part is None for part in dkim) and any(part is not None for part in dkim):
             raise ValueError("dkim_domain, dkim_selector and dkim_key go together: set all, or none")
-        longest = self.connect_timeout_seconds + self.reply_timeout_seconds + self.data_timeout_seconds
-        if self.backend == "smtp" and longest >= (limit := self.timeout_seconds or ATTEMPT_SECONDS):
-            # an interrupted wait for the last answer leaves the delivery unknown
-            raise ValueError(
-                f"connecting, a reply and the answer to an e-mail may take {longest:g} s (connect_timeout_seconds, "
-                f"reply_timeout_seconds, data_timeout_seconds), but an attempt only {limit:g} s (timeout_seconds)"
-            )
         return self
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The time limit of an attempt. By default it does not cut off a wait that the settings allow."""
+        waits = self.connect_timeout_seconds + self.reply_timeout_seconds + self.data_timeout_seconds
+        return self.timeout_seconds or max(ATTEMPT_SECONDS, waits + _OWN_SECONDS)
 
     @property
     def server_port(self) -> int:

@@ -216,10 +216,10 @@ class SmsSettings(ProcessorSettings):
     @property
     def attempt_seconds(self) -> float:
         """The time limit of an attempt. The default is enough for all waits that the settings allow."""
-        return self.timeout_seconds or max(ATTEMPT_SECONDS, self.longest_seconds + _OWN_SECONDS)
+        return self.timeout_seconds or max(ATTEMPT_SECONDS, self._longest_seconds + _OWN_SECONDS)
 
     @property
-    def longest_seconds(self) -> float:
+    def _longest_seconds(self) -> float:
         """The longest time for which an attempt may wait for the provider."""
         connect, request = self.connect_timeout_seconds, self.request_timeout_seconds
         if self.provider != "smpp":
@@ -248,12 +248,12 @@ class SmsSettings(ProcessorSettings):
             raise PydanticCustomError(
                 "encoding", "content_type or body names the encoding {other}; allowed: utf-8", {"other": other}
             )
-        if self.longest_seconds >= self.attempt_seconds:
+        total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
+        if total >= self.attempt_seconds:
             raise PydanticCustomError(
                 "times",
-                "connecting, waiting for replies and for receipts may take {total} s, but an attempt only {limit} s "
-                "(timeout_seconds); with smpp each of max_segments counts",
-                {"total": f"{self.longest_seconds:g}", "limit": f"{self.attempt_seconds:g}"},
+                "connecting, waiting for replies and for receipts may take {total} s, but an attempt only {limit} s",
+                {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"},
             )
         return self
 

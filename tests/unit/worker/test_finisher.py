@@ -31,7 +31,7 @@ class Faulty:
     """Stand in for a store, its leases and the broker's link. A finish that names a task meets these faults."""
 
     def __init__(self, *faults: Exception) -> None:
-        self.leases = self.backlog = self
+        self.leases = self.backlog = self.queues = self
         self.faults, self.said = list(faults), list[list[Kind]]()
 
     def finish(self, _: str, settled: Sequence[Settlement]) -> list[LogRef]:
