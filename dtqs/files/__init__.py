@@ -1,7 +1,6 @@
 """Inputs and outputs of tasks: opens sources by URI, and stores uploads and outputs."""
 
 from dtqs.files.pending import PendingFile, TooLarge
-from dtqs.files.sniff import sniff
 from dtqs.files.space import FileSpace, StoredBytes
 
-__all__ = ["FileSpace", "PendingFile", "StoredBytes", "TooLarge", "sniff"]
+__all__ = ["FileSpace", "PendingFile", "StoredBytes", "TooLarge"]

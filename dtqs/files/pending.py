@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 
 from dtqs.errors import FilesUnavailable, InputRefused
-from dtqs.files.sniff import HEAD_BYTES, sniff
+from dtqs.sniff import HEAD_BYTES, sniff
 from dtqs.whole_file import sync_folder
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 from dtqs.errors import PermanentError
-from dtqs.files import sniff
 from dtqs.files.uri import parse
 from dtqs.guessed_type import guessed_type, usual_ending
 from dtqs.one_line import NOT_IN_NAMES
 from dtqs.processors.base import Context
 from dtqs.processors.email.message import File
 from dtqs.processors.email.payload import FILENAME_CHARACTERS, Attachment
+from dtqs.sniff import sniff
 
 HEAD_BYTES = 4096
 

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -15,29 +13,14 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from dtqs.errors import PermanentError, TransientError
-from dtqs.files.kinds import description
-from dtqs.files.sniff import HEAD_BYTES, sniff
+from dtqs.kinds import description
 from dtqs.one_line import one_line
+from dtqs.processors.image.broken import BROKEN
 from dtqs.processors.image.geometry import Size
 from dtqs.processors.image.sources import ALLOWED, ANIMATIONS, FORMAT_NAMES, open_source
 from dtqs.processors.image.tiff import CameraRaw
+from dtqs.sniff import HEAD_BYTES, sniff
 
-BROKEN = (
-    *(
-        OSError,
-        EOFError,
-        SyntaxError,
-        ValueError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        AssertionError,
-    ),
-    *(struct.error, zlib.error),
-)
-"""Exceptions that Pillow raises on garbage. Not all of Exception: an interrupt by the worker must pass."""
 _DISK = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from dtqs.errors import PermanentError
 from dtqs.processors.image import jpeg, webp
 from dtqs.processors.image.animation import LONGEST_MILLISECONDS, AnimatedImage, stored
+from dtqs.processors.image.broken import BROKEN
 from dtqs.processors.image.colour import flatten, has_transparency, without_hidden_colours
 from dtqs.processors.image.composed import Composed
-from dtqs.processors.image.decode import BROKEN
 from dtqs.processors.image.gif import GifFile
 from dtqs.processors.image.metadata import Metadata, fitting
 from dtqs.processors.image.palette import MOST_COLOURS, with_hole, with_palette

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dtqs.errors import PermanentError
-from dtqs.processors.image.operations import ImageCrop
-from dtqs.processors.image.payload import ImageOutput
+
+if TYPE_CHECKING:  # the watermark of a video needs sizes alone, in a process that loads little
+    from dtqs.processors.image.operations import ImageCrop
+    from dtqs.processors.image.payload import ImageOutput
 
 Size = tuple[int, int]
 Box = tuple[int, int, int, int]
@@ -47,7 +50,7 @@ class Plan:
         return replace(self, part=_at(left, top, extent(self.part)), free=False)
 
 
-def plan(source: Size, output: ImageOutput) -> Plan:
+def plan(source: Size, output: "ImageOutput") -> Plan:
     """Return the plan of one output for a source after its orientation is applied.
 
     Raises PermanentError for a crop outside the source.
@@ -83,7 +86,7 @@ def anchored(gravity: str, outer: Size, inner: Size) -> tuple[int, int]:
     return int((outer[0] - inner[0]) * across), int((outer[1] - inner[1]) * down)
 
 
-def _cropped(source: Size, output: ImageOutput) -> Box:
+def _cropped(source: Size, output: "ImageOutput") -> Box:
     crop = output.crop
     if crop is None:
         return (0, 0, *source)
@@ -98,7 +101,7 @@ def _cropped(source: Size, output: ImageOutput) -> Box:
     return _box(source, output.name, crop, units)
 
 
-def _box(source: Size, name: str, crop: ImageCrop, units: tuple[float, float]) -> Box:
+def _box(source: Size, name: str, crop: "ImageCrop", units: tuple[float, float]) -> Box:
     left, top = round((crop.left or 0) * units[0]), round((crop.top or 0) * units[1])
     if crop.unit == "percent":  # a crop that begins near the end of a small image must not be rounded out of it
         left = min(left, source[0] - 1) if (crop.left or 0) < 100 else left
@@ -115,7 +118,7 @@ def _box(source: Size, name: str, crop: ImageCrop, units: tuple[float, float]) -
     )
 
 
-def _scaled_part(part: Size, output: ImageOutput) -> Plan:
+def _scaled_part(part: Size, output: "ImageOutput") -> Plan:
     if output.width is None or output.height is None or output.fit in ("contain", "pad"):
         planned = _whole(_contained(part, output))
         return (
@@ -135,7 +138,7 @@ def _at(left: int, top: int, size: Size) -> Box:
     return left, top, left + size[0], top + size[1]
 
 
-def _contained(source: Size, output: ImageOutput) -> Size:
+def _contained(source: Size, output: "ImageOutput") -> Size:
     wanted = ((output.width, source[0]), (output.height, source[1]))
     scale = min((side / of for side, of in wanted if side is not None), default=1.0)
     return _scaled(source, scale if output.enlarge else min(1.0, scale))

@@ -7,7 +7,7 @@ from PIL.ExifTags import IFD
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 
-from dtqs.processors.image.decode import BROKEN
+from dtqs.processors.image.broken import BROKEN
 
 _SEGMENT_BYTES = 65000
 """Slightly below the limit of one JPEG segment."""

@@ -11,10 +11,10 @@ from PIL.ImageFile import ImageFile
 from dtqs.errors import PermanentError
 from dtqs.processors.image.animation import Timing, first, is_kept, timed
 from dtqs.processors.image.beside import beside
+from dtqs.processors.image.broken import BROKEN
 from dtqs.processors.image.colour import in_profile
 from dtqs.processors.image.composed import Composed
 from dtqs.processors.image.decode import (
-    BROKEN,
     check_frames,
     check_source,
     count_frames,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from dtqs.errors import PermanentError
-from dtqs.files.sniff import HEAD_BYTES, UNKNOWN, sniff
+from dtqs.sniff import HEAD_BYTES, UNKNOWN, sniff
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ import json
 import sys
 from typing import Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dtqs.jail import enter
-
-_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+from dtqs.processors.image.broken import BROKEN
 
 
 class WrongSize(Exception):
@@ -42,7 +41,7 @@ def look(file: BinaryIO, format: str, size: tuple[int, int]) -> dict[str, Any]:
                 milliseconds += picture.info.get("duration", 0)
     except WrongSize as error:
         return {"wrong": str(error)}
-    except _BROKEN as error:
+    except (*BROKEN, Image.DecompressionBombError) as error:
         return {"wrong": f"it cannot be opened again: {error}"[:400]}
     return {"frames": frames, "milliseconds": milliseconds}
 

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dtqs.files.kinds import description
-from dtqs.files.sniff import HEAD_BYTES, sniff
+from dtqs.kinds import description
+from dtqs.sniff import HEAD_BYTES, sniff
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "tiff", "avif", "bmp"])

@@ -2,6 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import dtqs.jail
+
+MARK = Path(dtqs.jail.__file__).parents[1] / "processors" / "video" / "mark.py"
 
 
 def printed(program: str) -> str:
@@ -31,9 +36,9 @@ def test_a_process_with_a_thread_cannot_enter_because_the_thread_would_stay_outs
 
 
 def test_a_watermark_of_a_video_loads_little() -> None:
-    """It needs the colours of an image, and each task starts its process anew."""
+    """It needs the readers and colours of an image, and each task starts its process anew."""
     program = (
-        "import sys, dtqs.jail, dtqs.processors.image.colour; "
-        "print([name for name in ('pydantic', 'httpx', 'dtqs.config', 'dtqs.files') if name in sys.modules])"
+        f"import runpy, sys; runpy.run_path({str(MARK)!r}, run_name='mark'); "
+        "print([name for name in ('pydantic', 'httpx', 'numpy', 'dtqs.config', 'dtqs.files') if name in sys.modules])"
     )
     assert printed(program) == "[]"

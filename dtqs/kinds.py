@@ -1,6 +1,6 @@
 """Names of media types for messages, such as "the file is a HEIC image"."""
 
-from dtqs.files.sniff import UNKNOWN
+from dtqs.sniff import UNKNOWN
 
 _NAMES = {
     "application/applefile": "the Mac's companion of a file, without that file's data",
