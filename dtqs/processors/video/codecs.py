@@ -78,7 +78,7 @@ def parse_encoders(answer: bytes) -> frozenset[str]:
     return frozenset(words[1] for words in lines if len(words) > 2 and len(words[0]) == 6 and words[0][0] in "VAS")
 
 
-def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | None = None) -> Options:
+def video(name: str, rate: Rate, speed: Speed | None) -> Options:
     """Return the options of a video encoder, the same in both passes."""
     # no fixed rate: some videos claim thousands of frames a second, and both passes must see the same frames
     options: Options = {
@@ -87,10 +87,8 @@ def video(name: str, rate: Rate, speed: Speed | None, keyframe_seconds: float | 
         **_speed(name, speed or "medium"),
         **_quality(name, rate),
     }
-    if keyframe_seconds:
-        options["force_key_frames"] = f"expr:gte(t,n_forced*{keyframe_seconds:g})"
     if name == "libx265":
-        options |= {"tag:v": "hvc1", "x265-params": "log-level=error"}  # Apple's players need this tag
+        options |= {"tag:v": "hvc1"} | _x265()  # Apple's players need this tag
     return options
 
 
@@ -145,26 +143,35 @@ def paced(options: Options, fps: float) -> Options:
     """Return the options of libvpx's two passes, with a coarser clock if the clock is fine.
 
     libvpx assumes that each frame lasts one tick of the clock, and distributes bits accordingly. A coarser clock, and
-    a bit rate raised by the same factor, bring it near the requested rate. Frames are then up to 5 ms off.
+    bit rates raised by the same factor, bring it near the requested rate. Frames are then up to 5 ms off.
     """
     if options.get("enc_time_base:v") != f"1/{_TICKS['webm'].denominator}":
         return options
     ticks = max(1.0, 1 / (fps * _COARSE))
-    return options | {"enc_time_base:v": f"1/{_COARSE.denominator}", "b:v": round(int(options["b:v"]) * ticks)}
+    raised = {name: round(int(options[name]) * ticks) for name in ("b:v", "maxrate", "bufsize") if name in options}
+    return options | {"enc_time_base:v": f"1/{_COARSE.denominator}"} | raised
 
 
 def pass_options(name: str, number: int) -> Options:
     """Return the additional options of one of two passes."""
     if name == "libx265":
-        return {"x265-params": f"log-level=error:pass={number}:stats={PASS_LOG}.x265"}
+        return _x265(f"pass={number}", f"stats={PASS_LOG}.x265")
     return {"pass": number, "passlogfile": PASS_LOG}
+
+
+def _x265(*more: str) -> Options:
+    """Return the encoder's own parameters. Frames of an open GOP may refer to others before their key frame."""
+    return {"x265-params": ":".join(("log-level=error", "open-gop=0", *more))}
 
 
 def _quality(name: str, rate: Rate) -> Options:
     most: Options = {"maxrate": rate.max_bit_rate, "bufsize": 2 * rate.max_bit_rate} if rate.max_bit_rate else {}
     if rate.bit_rate is not None:
-        return {"b:v": rate.bit_rate} | most
-    quality: Options = {"crf": _CRF[name] if rate.crf is None else rate.crf}
+        # newer versions of SVT-AV1 refuse a highest rate beside a bit rate
+        return {"b:v": rate.bit_rate} | ({} if name == "libsvtav1" else most)
+    crf = _CRF[name] if rate.crf is None else rate.crf
+    # ffmpeg ignores 0 for SVT-AV1, and takes its default
+    quality: Options = {"crf": max(1, crf) if name == "libsvtav1" else crf}
     if name == "libvpx-vp9":
         # its crf counts as a quality only below this bit rate; 0 means no limit
         return quality | {"b:v": rate.max_bit_rate or 0}

@@ -27,7 +27,7 @@ _OPTIONS = frozenset({
     "pass", "passlogfile", "ar", "frames", "q", "quality", "loop", "movflags", "metadata", "update",
     "start_number", "disposition", "skip_frame", "reinit_filter", "auto-alt-ref", "fps_mode", "hls_time",
     "final_delay", "hls_playlist_type", "hls_segment_type", "hls_flags", "hls_segment_filename", "master_pl_name",
-    "var_stream_map", "enc_time_base", "bsf", "bf", "show_entries",
+    "var_stream_map", "enc_time_base", "bsf", "bf", "g", "forced-idr", "show_entries",
 })  # fmt: skip
 """The allow-list. No option on it reads or writes a file that the command does not name."""
 

@@ -15,6 +15,7 @@ from dtqs.processors.video.command import Stream, fd_path, output, own_file
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.excerpt import Excerpt
 from dtqs.processors.video.geometry import VideoFrame
+from dtqs.processors.video.keyframes import KeyFrames
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.overlays import Text
 from dtqs.processors.video.payload import VideoOutput
@@ -147,7 +148,7 @@ class SingleFile:
         if self._plan.frame:
             name = self._studio.encoder(video_codec_of(self._spec))
             streams.append(self._picture(source, self._plan.frame))
-            chosen |= {"c:v": name} | codecs.video(name, rate, self._spec.speed, self._spec.keyframe_seconds)
+            chosen |= {"c:v": name} | codecs.video(name, rate, self._spec.speed) | self._key_frames(name)
             chosen |= codecs.timing(self._plan.excerpt.video, self._spec.fps, self._format)
             if name == "libvpx-vp9" and self._in_two_passes(rate):
                 chosen = codecs.paced(chosen, self._studio.picture().fps or 25.0)
@@ -161,6 +162,18 @@ class SingleFile:
         if (text := self._carried()) and not first:
             streams.append(own_file(text.vtt, "webvtt")["s:0"])
         return output(streams, where, muxer, **(chosen | options), threads=self._studio.programs.settings.threads)
+
+    def _key_frames(self, encoder: str) -> Options:
+        spec = self._spec
+        if not spec.keyframe_seconds:
+            return {}
+        keys = KeyFrames(encoder, spec.keyframe_seconds, self._plan.excerpt.video, spec.fps, self._studio.picture().fps)
+        if not keys.is_kept:
+            raise PermanentError(
+                f"output {spec.name}: the frame rate of the video is too uneven for keyframe_seconds with "
+                f"{encoder}, this node's encoder for av1: set fps, or choose another video_codec"
+            )
+        return keys.options()
 
     def _picture(self, source: Source, frame: VideoFrame) -> Stream:
         spec, picture = self._spec, self._studio.picture()

@@ -15,6 +15,7 @@ from dtqs.processors.video.colour import video_surface
 from dtqs.processors.video.command import Stream, output
 from dtqs.processors.video.container import Container
 from dtqs.processors.video.geometry import VideoFrame
+from dtqs.processors.video.keyframes import KeyFrames
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import Rendition, VideoOutput
 from dtqs.processors.video.playlist import MediaPlaylist, PlaylistTrack, Variant
@@ -113,10 +114,12 @@ class RenditionLadder:
         segment = spec.segment_seconds or _SEGMENT_SECONDS
         options: dict[str, Any] = {"map_metadata": -1, "map_chapters": -1, "threads": studio.programs.settings.threads}
         encoder = studio.encoder(video_codec_of(spec))
+        keys = KeyFrames(encoder, segment, self._excerpt.video, spec.fps, studio.picture().fps)
         for number, rung in enumerate(self._rungs):
             options_of_rung = (
                 {"c": encoder}
-                | codecs.video(encoder, rung.rate, spec.speed, segment)
+                | codecs.video(encoder, rung.rate, spec.speed)
+                | keys.options()
                 | codecs.timing(self._excerpt.video, spec.fps, "hls")
             )
             options |= {f"{name.partition(':')[0]}:v:{number}": value for name, value in options_of_rung.items()}
@@ -126,7 +129,7 @@ class RenditionLadder:
             options |= sound.options(studio, spec, self._sound)
             groups.append("a:0,agroup:sound")
         options |= {
-            "hls_time": f"{segment:g}",
+            "hls_time": f"{keys.split_seconds:g}",
             "hls_playlist_type": "vod",
             "hls_segment_type": "fmp4",
             "hls_flags": "single_file",

@@ -7,7 +7,7 @@ import pytest
 
 from dtqs.errors import PermanentError
 from dtqs.processors.video import playlist
-from dtqs.processors.video.codecs import paced, timing
+from dtqs.processors.video.codecs import Rate, paced, timing, video
 from dtqs.processors.video.excerpt import choose_excerpt, frame_at
 from dtqs.processors.video.packets import PacketReader
 from dtqs.processors.video.timeline import TrackExtent
@@ -130,3 +130,13 @@ def test_each_muxer_gets_a_time_base_that_it_keeps() -> None:
     assert timing(held, None, "webm")["enc_time_base:v"] == "1/1000"
     assert paced({"enc_time_base:v": "1/1000", "b:v": 1000}, 25.0) == {"enc_time_base:v": "1/100", "b:v": 4000}
     assert paced({"enc_time_base:v": "1/25", "b:v": 1000}, 25.0)["b:v"] == 1000
+    limited = paced({"enc_time_base:v": "1/1000", "b:v": 1000, "maxrate": 1500, "bufsize": 3000}, 25.0)
+    assert (limited["b:v"], limited["maxrate"], limited["bufsize"]) == (4000, 6000, 12000), "all are for one tick"
+
+
+def test_svt_av1_gets_no_option_that_it_refuses_or_ignores() -> None:
+    with_limit = video("libsvtav1", Rate(bit_rate=1000, max_bit_rate=1500), None)
+    assert with_limit["b:v"] == 1000
+    assert not {"maxrate", "bufsize"} & with_limit.keys()
+    assert video("libsvtav1", Rate(crf=30, max_bit_rate=1500), None)["maxrate"] == 1500
+    assert [video(name, Rate(crf=0), None)["crf"] for name in ("libsvtav1", "libx264", "libaom-av1")] == [1, 0, 0]
