@@ -183,13 +183,24 @@ class Studio:
         begin = max(0.0, first - _ROUNDING_SECONDS)
         if self.container.has_no_index:
             begin = max(0.0, begin - _LEAD_SECONDS)
+        clock = max(begin, late := self._late_seconds(part))
+        if clock == late:
+            begin = 0.0 if self.container.has_no_index else max(0.0, late - _ROUNDING_SECONDS)
         length = None if span.length_seconds is None else span.length_seconds + span.start_seconds - begin
         made = command.source(self.file, self.container, limits, TimeSpan(begin, length), self._input_options())
-        if isinstance(part, Excerpt) and self.container.demuxer in JUMPING:
-            # ffmpeg begins the clock of such files with the first of the tracks in use
-            begin = max(begin, part.first_seconds)
-        lead = span.start_seconds - begin
-        return Source(made, lead, part if isinstance(part, Excerpt) else None)
+        return Source(made, span.start_seconds - clock, part if isinstance(part, Excerpt) else None)
+
+    def _late_seconds(self, part: Excerpt | TimeSpan) -> float:
+        """Return the begin of the first track in use, if the clock of the format may jump.
+
+        All versions of ffmpeg begin the clock of such a file there if they read all of it, or seek to that place. Only
+        newer versions do so if they seek to an earlier place, or read all of an Ogg file.
+        """
+        if self.container.demuxer not in JUMPING:
+            return 0.0
+        if isinstance(part, Excerpt):
+            return part.first_seconds
+        return self.timeline.extent(self.video.picture).begin_seconds if self.video.picture else 0.0
 
     def _input_options(self) -> dict[str, str | int]:
         options: dict[str, str | int] = {}
