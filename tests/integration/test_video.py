@@ -342,6 +342,14 @@ def test_images_are_taken_from_the_video(transcode: Run, source: Path) -> None:
     assert (pictures[2].info["loop"], made[2][0]["fps"]) == (0, 5.0)
 
 
+def test_a_long_preview_needs_little_memory(transcode: Run, sources: Path) -> None:
+    """Its frames would need 1.1 GB if ffmpeg held them."""
+    path = film(sources / "film.mp4", "-preset", "ultrafast", seconds=6, size=(1280, 720), sound=False)
+    ((made, path),) = transcode(path, {"format": "gif", "fps": 50}, max_memory_bytes=1 << 30, threads=1)
+    assert made["duration_seconds"] == 6.0
+    assert quarters(opened(path)) == list(QUARTERS)
+
+
 def test_a_preview_plays_once_or_repeats(transcode: Run, sources: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", sources / "moving.mp4")
     made = transcode(

@@ -84,10 +84,16 @@ def for_jpeg(stream: Stream) -> Stream:
     return stream.filter("scale", out_color_matrix="bt601", out_range="pc").filter("format", "yuvj420p")
 
 
-def limited_palette(stream: Stream) -> Stream:
-    """Reduce to the 256 colours of a GIF, chosen for this video."""
-    halves = stream.filter_multi_output("split")
-    return ffmpeg.filter([halves[0], halves[1].filter("palettegen", stats_mode="diff")], "paletteuse")
+def palette(stream: Stream) -> Stream:
+    """Choose the 256 colours of a GIF for this video, as one image."""
+    # ffmpeg counts the colour of a pixel when another one replaces it: without a further frame, the last scene has none
+    stream = stream.filter("tpad", stop=1, color="0x010203")
+    return stream.filter("palettegen", stats_mode="diff")
+
+
+def limited_to(stream: Stream, colours: Stream) -> Stream:
+    """Reduce to the colours of a palette."""
+    return ffmpeg.filter([stream, colours], "paletteuse")
 
 
 def overlay_position(position: Position, margin: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dtqs.errors import PermanentError
 from dtqs.processors.base import Json
 from dtqs.processors.video import codecs, filters, overlays, paint, vtt, webp_end
 from dtqs.processors.video.colour import Surface, image_surface
-from dtqs.processors.video.command import Stream, TimeSpan, fd_path, output
+from dtqs.processors.video.command import Stream, TimeSpan, fd_path, output, own_file
 from dtqs.processors.video.excerpt import frame_at
 from dtqs.processors.video.meter import Meter
 from dtqs.processors.video.payload import VideoOutput
@@ -23,6 +23,7 @@ _MOVING_FPS, _MOVING_FRAMES = 10.0, 3000
 _SHEET_SIDE, _MOST_TILES, _DEFAULT_TILES = 16_000, 10_000, 100
 _LEAST_TILE_SECONDS = 0.04
 """A last tile that covers less than one frame is left out."""
+_PALETTE = {"c:v": "png", "pix_fmt": "rgba", "frames:v": 1, "update": 1}
 _JPEG_Q = (31, 2)
 """ffmpeg's worst and best quality."""
 
@@ -92,15 +93,18 @@ class AnimatedClip:
 
     def make(self) -> list[Json]:
         studio, spec, duration = self._studio, self._spec, [0.0]
+        stream, runs = self._stream(), 1
+        if self._is_gif:
+            stream, runs = self._limited(stream), 2
 
         def write(file: BinaryIO) -> None:
             made = output(
-                [self._stream()],
+                [stream],
                 fd_path(file),
                 "gif" if self._is_gif else "webp",
                 **({"frames:v": _MOVING_FRAMES} | self._options()),
             )
-            studio.run(made, self._meter, self._seconds, (file,), holds_back=True)
+            studio.run(made, self._meter, self._seconds, (file,), runs, runs, holds_back=True)
             timing = self._excerpt.video
             if timing and timing.is_known and not self._is_gif:
                 webp_end.end_at(file, timing.end_seconds)
@@ -129,7 +133,18 @@ class AnimatedClip:
             )
         if text := overlays.subtitles(self._studio, spec, self._excerpt.span, self._seconds):
             stream = paint.add_subtitles(stream, text.ass, self._excerpt.span.start_seconds, surface)
-        return paint.limited_palette(stream) if self._is_gif else stream
+        return stream
+
+    def _limited(self, stream: Stream) -> Stream:
+        """Reduce the frames to a palette, in a run of its own: ffmpeg would hold all frames until it is chosen."""
+        name = f"palette-{self._spec.name}.png"
+        chosen = output(
+            [paint.palette(stream.filter("trim", end_frame=_MOVING_FRAMES))], f"file:{name}", "image2", **_PALETTE
+        )
+        self._studio.run(chosen, self._meter, self._seconds, (), 1, 2, holds_back=True)
+        if not (self._studio.programs.folder / name).is_file():
+            raise PermanentError(f"output {self._spec.name}: the part has no frame: the source is cut short or broken")
+        return paint.limited_to(stream, own_file(name, "png_pipe"))
 
     def _options(self) -> dict[str, Any]:
         once = self._spec.loop is False
