@@ -4,6 +4,7 @@ import io
 
 import pytest
 from PIL import Image, ImageCms
+from PIL.ExifTags import IFD
 
 from dtqs.processors.image.encode import Finished, encode
 from dtqs.processors.image.payload import ImageOutput
@@ -229,6 +230,21 @@ def test_metadata_is_kept_only_on_request(run: Run) -> None:
         assert kept.getexif()[0x013B] == "Ada"
         assert kept.getexif().get_ifd(0x8825)[1] == "N"
         assert b"Orientation" not in kept.info.get("xmp", b"")
+
+
+def test_kept_metadata_describe_the_output(run: Run) -> None:
+    """The source's size and colours are no longer true; its colours are if its profile is kept."""
+    with Image.open(MEDIA / "rocket.jpg") as rocket:
+        adobe_rgb = rocket.info["icc_profile"]
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif).update({40961: 65535, 40962: 96, 40963: 64, 36867: "2026:11:30 10:00:00"})
+    data = saved(quarters(), "jpeg", exif=exif, icc_profile=adobe_rgb)
+    smaller = {"width": 20, "format": "jpeg", "keep_metadata": True}
+    _, made = run(data, smaller, smaller | {"keep_profile": True})
+    kept = [picture.getexif().get_ifd(IFD.Exif) for picture in made]
+    assert [tags.keys() & {40962, 40963} for tags in kept] == [set(), set()]
+    assert [tags[36867] for tags in kept] == ["2026:11:30 10:00:00"] * 2
+    assert [tags[40961] for tags in kept] == [1, 65535]
 
 
 def test_metadata_of_a_form_that_other_formats_lack_is_rewritten(run: Run) -> None:

@@ -184,6 +184,15 @@ def test_the_area_outside_the_clean_aperture_is_not_shown(run: Run) -> None:
     assert all(near(made, at, "#00ff00", 30) for at in ((0.02, 0.02), (0.98, 0.98), (0.5, 0.5)))
 
 
+@pytest.mark.parametrize(("name", "shown"), [("aperture.avif", 30 * 40), ("p3_turned.heic", 48 * 64)])
+def test_pixels_outside_the_clean_aperture_count(run: Run, name: str, shown: int) -> None:
+    """They are decoded, too."""
+    data = (PICTURES / name).read_bytes()
+    run(data, PNG, max_pixels=64 * 64)
+    with pytest.raises(PermanentError, match=f"has more pixels than the allowed {shown}"):
+        run(data, PNG, max_pixels=shown)
+
+
 def test_heic_is_upright_in_srgb_and_keeps_its_metadata(run: Run) -> None:
     data = (PICTURES / "p3_turned.heic").read_bytes()
     result, (made, small) = run(

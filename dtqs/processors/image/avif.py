@@ -8,7 +8,7 @@ from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"av01": 78}
-_HEAD_BYTES = 1 << 20
+HEAD_BYTES = 1 << 20
 """The container's directory lies in these bytes; Pillow refuses a file without one."""
 
 
@@ -18,15 +18,16 @@ class AvifFile(AvifImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         start = self.fp.tell()
-        properties = _properties(self.fp.read(_HEAD_BYTES))
+        found = properties(self.fp.read(HEAD_BYTES))
         self.fp.seek(start)
         self._box: tuple[int, int, int, int] | None = None
         super()._open()
-        if code := properties.get(b"nclx"):
+        if code := found.get(b"nclx"):
             self.info["cicp"] = (*(int.from_bytes(code[at : at + 2], "big") for at in (0, 2, 4)), code[6] >> 7)
         self._coded_size = self.size
-        self._box = _aperture(properties.get(b"clap", b""), self.size)
+        self._box = _aperture(found.get(b"clap", b""), self.size)
         if self._box:
+            check_coded_size(self._coded_size)
             self._size = self._box[2] - self._box[0], self._box[3] - self._box[1]
 
     def load(self) -> Any:
@@ -40,8 +41,14 @@ class AvifFile(AvifImageFile):
         return Image.Image.load(self)
 
 
-def _properties(data: bytes) -> dict[bytes, bytes]:
-    """Return colours and aperture of the primary image, or else of the track."""
+def check_coded_size(size: tuple[int, int]) -> None:
+    """Raise DecompressionBombError for more pixels than allowed: callers see only the size after the crop."""
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{size[0]} × {size[1]} pixels before the crop")
+
+
+def properties(data: bytes) -> dict[bytes, bytes]:
+    """Return colours, aperture and coded size of the primary image, or else of the track."""
     try:
         for kind, start, end in _boxes(data, 0, len(data)):
             if kind == b"meta":
@@ -101,6 +108,8 @@ def _by_name(data: bytes, boxes: list[tuple[bytes, int, int]]) -> dict[bytes, by
             found[b"nclx"] = data[start + 4 : end]
         elif kind == b"clap" and end - start >= 32:
             found[b"clap"] = data[start:end]
+        elif kind == b"ispe" and end - start >= 12:
+            found[b"ispe"] = data[start + 4 : start + 12]
     return found
 
 

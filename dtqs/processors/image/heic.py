@@ -7,6 +7,8 @@ from pi_heif.misc import set_orientation
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from dtqs.processors.image.avif import HEAD_BYTES, check_coded_size, properties
+
 _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
 
 
@@ -16,6 +18,11 @@ class HeicFile(ImageFile):
     format = "HEIC"
 
     def _open(self) -> None:
+        assert self.fp is not None
+        start = self.fp.tell()
+        stated = properties(self.fp.read(HEAD_BYTES)).get(b"ispe", b"")
+        self.fp.seek(start)
+        check_coded_size((int.from_bytes(stated[:4], "big"), int.from_bytes(stated[4:], "big")))
         options.DECODE_THREADS = 1  # there is one worker per core already
         options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
         container = HeifFile(self.fp, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=False)

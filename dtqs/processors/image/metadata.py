@@ -26,15 +26,20 @@ _LAYOUT = {
 _PARTS = (IFD.Exif, IFD.GPSInfo)
 _POINTERS = {int(part) for part in IFD}  # offsets into the source's file
 _DROPPED = _LAYOUT | _POINTERS | {int(Tag.Orientation)}
+_STATED_SIZE = {int(Tag.ExifImageWidth), int(Tag.ExifImageHeight)}
+_SRGB = 1
 _XMP_ORIENTATION = re.compile(
     rb"tiff:Orientation\s*=\s*(?:\"\s*[0-9]\s*\"|'\s*[0-9]\s*')|<tiff:Orientation>\s*[0-9]\s*</tiff:Orientation>"
 )
 Metadata = dict[str, bytes]
 
 
-def read(image: ImageFile) -> Metadata:
-    """Return `exif` and `xmp` of a loaded image, in the form of Pillow's writers; broken ones are left out."""
-    kept = {"exif": _exif(image), "xmp": _xmp(image)}
+def read(image: ImageFile, keeps_profile: bool) -> Metadata:
+    """Return `exif` and `xmp` of a loaded image, in the form of Pillow's writers; broken ones are left out.
+
+    `keeps_profile`: the output keeps the colours of the source. Otherwise it has those of sRGB.
+    """
+    kept = {"exif": _exif(image, keeps_profile), "xmp": _xmp(image)}
     return {name: value for name, value in kept.items() if value}
 
 
@@ -45,14 +50,17 @@ def fitting(metadata: Metadata, format: str) -> Metadata:
     return {name: value for name, value in metadata.items() if format != "jpeg" or len(value) <= _SEGMENT_BYTES}
 
 
-def _exif(image: ImageFile) -> bytes:
+def _exif(image: ImageFile, keeps_profile: bool) -> bytes:
     """Return the source's tags rewritten: the formats do not share every layout of their bytes (BigTIFF's, for one)."""
     try:
         exif, kept = image.getexif(), Image.Exif()
         for tag in exif.keys() - _DROPPED:
             kept[tag] = exif[tag]
         for part in _PARTS:
-            kept.get_ifd(part).update({tag: value for tag, value in exif.get_ifd(part).items() if tag not in _POINTERS})
+            tags = {tag: value for tag, value in exif.get_ifd(part).items() if tag not in _POINTERS | _STATED_SIZE}
+            if Tag.ColorSpace in tags and not keeps_profile:
+                tags[Tag.ColorSpace] = _SRGB
+            kept.get_ifd(part).update(tags)
         return kept.tobytes() if len(kept) or any(kept.get_ifd(part) for part in _PARTS) else b""
     except BROKEN:
         return b""

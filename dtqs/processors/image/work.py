@@ -38,6 +38,8 @@ _MARK_SIDE, _SMALL_SIDE = 2000, 96
 _PIXEL_BYTES, _HELD_PART = 4, 8
 """The frames of all animations may take an eighth of the allowed memory; beyond that, they are not held."""
 Json = dict[str, Any]
+_ByProfile = Mapping[bool, Metadata]
+"""The metadata of outputs that keep the source's profile, and of those in sRGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class Work:
         with decoding(image.format or ""):
             decoded, plans = self._decode(image, plans)
             frame = self._frame(decoded, plans, bool(moving))
-        metadata = read(image) if any(outputs[index].keep_metadata for index in indices) else {}
+        keeping = [index for index in indices if outputs[index].keep_metadata]
+        with_profile = {frame.profile_for(outputs[index]) is not None for index in keeping}
+        metadata = {keeps_profile: read(image, keeps_profile) for keeps_profile in with_profile}
         plans = {index: frame.placed(plans[index]) for index in _by_size(plans)}
         for index in [index for index in plans if index not in moving]:
             self._finish(index, Finished([frame.make(outputs[index], plans[index])]), frame, metadata)
@@ -126,7 +130,7 @@ class Work:
         return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark, moves)
 
     def _animate(
-        self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int, metadata: Metadata
+        self, image: ImageFile, begins: ImageFrame, plans: Mapping[int, Plan], frames: int, metadata: _ByProfile
     ) -> None:
         pixels = frames * sum(planned.final[0] * planned.final[1] for planned in plans.values())
         together = pixels * _PIXEL_BYTES <= self._settings.max_memory_bytes // _HELD_PART
@@ -172,12 +176,13 @@ class Work:
             decoded = Decoded(image, needs)
             return ImageFrame({part: decoded.part(part, size) for part, size in needs.items()}, self._mark, True)
 
-    def _finish(self, index: int, finished: Finished, frame: ImageFrame, metadata: Metadata) -> None:
+    def _finish(self, index: int, finished: Finished, frame: ImageFrame, metadata: _ByProfile) -> None:
         """Encode one output and hand it over."""
         output, size = self._payload.outputs[index], finished.frames[0].size
+        profile = frame.profile_for(output)
         self._check_size(output, size)
         try:
-            encoded = encode(finished, output, metadata if output.keep_metadata else {}, frame.profile_for(output))
+            encoded = encode(finished, output, metadata[profile is not None] if output.keep_metadata else {}, profile)
         except BROKEN as error:
             raise PermanentError(
                 f"output {output.name} cannot be written: {type(error).__name__}: {error}"[:300]
