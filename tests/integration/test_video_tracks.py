@@ -137,3 +137,49 @@ def test_the_cover_of_a_sound_is_checked(attempt: Attempt, sources: Path) -> Non
     with pytest.raises(PermanentError, match="64 × 36 pixels; allowed are 2000 in all"):
         processor.run(VideoPayload.model_validate({"source": f"file:{sources}/song.mp3"}), context)
     context.close()
+
+
+def test_a_track_without_a_readable_size_is_refused_by_name(transcode: Run, sources: Path) -> None:
+    """Cut a transport stream after its only key frame, and beside another track."""
+    tracks = ("-f", "lavfi", "-i", "testsrc2=s=64x36:r=25:d=4", "-f", "lavfi", "-i", "sine=440:d=4")
+    kept = ("-map", "0:v", "-map", "1:a", "-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-sc_threshold", "0")
+    ffmpeg(*tracks, *kept, sources / "whole.ts")
+    data = (sources / "whole.ts").read_bytes()
+    (sources / "cut.ts").write_bytes(data[len(data) // 2 // 188 * 188 :])
+    for output in (FAST, {"format": "png"}, {"format": "hls"}, {"format": "gif"}, {"format": "sprite"}):
+        with pytest.raises(
+            PermanentError, match="the source's video track 0 has no readable frame size: it has no key"
+        ):
+            transcode(sources / "cut.ts", output)
+    ((made, _),) = transcode(sources / "cut.ts", {"format": "mp3"})
+    assert made["duration_seconds"] == pytest.approx(2, abs=0.3)
+
+
+def test_dolby_vision_without_a_layer_for_other_players_is_refused(transcode: Run, sources: Path) -> None:
+    source = sources / "film.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:r=5:d=1", "-c:v", "libx265", "-preset", "ultrafast", source)
+    plain = source.read_bytes()
+    for profile, layer in ((8, 1), (5, 0)):
+        # version, profile, level, presence of parts, and the kind of the layer that other players show
+        flags = (profile << 9 | 1 << 3 | 0b101).to_bytes(2, "big")
+        source.write_bytes(
+            with_box(plain, b"dvvC" if profile > 7 else b"dvcC", b"\1\0" + flags + bytes([layer << 4]) + bytes(19))
+        )
+        if layer:
+            assert transcode(source, FAST)[0][0]["width"] == 64
+            continue
+        with pytest.raises(PermanentError, match="the source's video track 0 is Dolby Vision of a kind that other"):
+            transcode(source, FAST)
+
+
+def with_box(data: bytes, kind: bytes, content: bytes) -> bytes:
+    """Return an mp4, whose index is its last part, with a further box in the description of its first track."""
+    box = (8 + len(content)).to_bytes(4, "big") + kind + content
+    at = 0
+    whole = bytearray(data)
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hev1"):
+        at = whole.index(name, at or whole.rindex(b"moov"))
+        size = int.from_bytes(whole[at - 4 : at], "big")
+        whole[at - 4 : at] = (size + len(box)).to_bytes(4, "big")
+    end = at - 4 + size
+    return bytes(whole[:end] + box + whole[end:])

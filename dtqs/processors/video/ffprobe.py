@@ -93,6 +93,7 @@ def _picture(stream: Mapping[str, Any]) -> Picture:
         end_seconds=_end(stream),
         packets=whole_number(stream.get("nb_frames")),
         rates=tuple(dict.fromkeys(filter(None, rates))),
+        is_dolby_vision_alone=_is_dolby_vision_alone(stream),
     )
 
 
@@ -138,6 +139,15 @@ def _rotation(stream: Mapping[str, Any]) -> int:
 def _has_matrix(stream: Mapping[str, Any]) -> bool:
     """Tell whether ffmpeg rotates or mirrors the frames before our filters see them."""
     return any("displaymatrix" in side for side in stream.get("side_data_list", ()) if isinstance(side, dict))
+
+
+def _is_dolby_vision_alone(stream: Mapping[str, Any]) -> bool:
+    """Tell whether the frames have colours that only a player of Dolby Vision can convert."""
+    sides = (side for side in stream.get("side_data_list", ()) if isinstance(side, dict))
+    return any(
+        side.get("side_data_type") == "DOVI configuration record" and side.get("dv_bl_signal_compatibility_id") == 0
+        for side in sides
+    )
 
 
 def _duration(stream: Mapping[str, Any]) -> float | None:

@@ -3,10 +3,10 @@
 They are checked at submit, after presets have been applied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dtqs.processors.video.payload import VideoOutput
+from dtqs.processors.video.payload import Rendition, VideoOutput
 
 VIDEOS = ("mp4", "webm", "hls")
 SOUNDS = ("aac", "mp3", "opus")
@@ -113,6 +113,7 @@ def contradictions(output: VideoOutput) -> Iterator[Clash]:
             yield Clash(name, f"has no meaning for {format}; allowed with {', '.join(formats)}", ("format",))
     yield from _codecs(output, format)
     yield from _rates(output, format)
+    yield from _renditions(output.renditions or ())
     yield from _sizes(output, format)
     yield from _sounds(output, format)
     if output.end_seconds is not None and output.end_seconds <= (output.start_seconds or 0):
@@ -123,6 +124,8 @@ def contradictions(output: VideoOutput) -> Iterator[Clash]:
         )
     if output.subtitles and output.subtitles.mode == "carry" and format in MOVING:
         yield Clash("subtitles.mode", f"{format} has no tracks; allowed: burn", ("format",))
+    if output.subtitles and output.subtitles.source is not None and output.subtitles.track:
+        yield Clash("subtitles.track", "cannot be combined with source: it is a track of the video itself")
 
 
 def _codecs(output: VideoOutput, format: str) -> Iterator[Clash]:
@@ -141,8 +144,7 @@ def _codecs(output: VideoOutput, format: str) -> Iterator[Clash]:
 
 
 def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
-    if output.crf is not None and output.video_bit_rate is not None:
-        yield Clash("crf", "cannot be combined with video_bit_rate: choose constant quality or a bit rate")
+    yield from _one_rate(output)
     if output.max_bytes is not None:
         for name in ("crf", "video_bit_rate", "max_bit_rate"):
             if getattr(output, name) is not None:
@@ -152,12 +154,26 @@ def _rates(output: VideoOutput, format: str) -> Iterator[Clash]:
     elif output.two_pass and output.video_bit_rate is None:
         message = "needs video_bit_rate or max_bytes: with constant quality there is no bit rate to distribute"
         yield Clash("two_pass", message, ("video_bit_rate", "max_bytes"))
-    if (
-        output.max_bit_rate is not None
-        and output.video_bit_rate is not None
-        and output.max_bit_rate < output.video_bit_rate
-    ):
-        yield Clash("max_bit_rate", "must not be below video_bit_rate")
+
+
+def _one_rate(rated: VideoOutput | Rendition, at: str = "") -> Iterator[Clash]:
+    if rated.video_bit_rate is None:
+        return
+    if rated.crf is not None:
+        yield Clash(f"{at}crf", "cannot be combined with video_bit_rate: choose constant quality or a bit rate")
+    if rated.max_bit_rate is not None and rated.max_bit_rate < rated.video_bit_rate:
+        yield Clash(f"{at}max_bit_rate", "must not be below video_bit_rate")
+
+
+def _renditions(renditions: Sequence[Rendition]) -> Iterator[Clash]:
+    first: dict[int, int] = {}
+    for number, each in enumerate(renditions):
+        yield from _one_rate(each, f"renditions[{number}].")
+        side: int | None = each.short_side
+        # sides are even
+        if side is not None and (same := first.setdefault(side // 2, number)) != number:
+            message = f"renditions[{same}] has this size already: a stream has each size once"
+            yield Clash(f"renditions[{number}].short_side", message)
 
 
 def _sizes(output: VideoOutput, format: str) -> Iterator[Clash]:

@@ -189,7 +189,10 @@ class RenditionLadder:
             )
         check(spec.name, video, expected, programs.settings.max_duration_seconds)
         ends = max(tracks[0].end_seconds, video.start_seconds + (video.duration_seconds or 0.0))
-        return playlist.with_packet_times(segments, tracks[0].times, tracks[0].positions, ends), video
+        try:
+            return playlist.with_packet_times(segments, tracks[0].times, tracks[0].positions, ends), video
+        except ValueError as error:
+            raise PermanentError(f"output {spec.name} was made, but is not correct: {error}") from error
 
     def _store(
         self, number: int, label: str, segments: MediaPlaylist, video: VideoInfo, media_type: str

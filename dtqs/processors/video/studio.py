@@ -143,10 +143,18 @@ class Studio:
 
     def picture(self) -> Picture:
         """Return the selected video track. Raises PermanentError if the source has no video or cannot be decoded."""
-        if self.video.picture is None:
+        if (picture := self.video.picture) is None:
             raise PermanentError("the source has no video track, only audio")
-        self._must_be_supported("video", picture_name(self.video), self.video.picture)
-        return self.video.picture
+        name = picture_name(self.video)
+        self._must_be_supported("video", name, picture)
+        if not picture.pixels:
+            raise PermanentError(f"the source's {name} has no readable frame size: it has no key frame, or is broken")
+        if picture.is_dolby_vision_alone:
+            raise PermanentError(
+                f"the source's {name} is Dolby Vision of a kind that other players cannot show (profile 5), so its "
+                "colours cannot be read: convert it to HDR10, HLG or SDR"
+            )
+        return picture
 
     def sound(self, output: VideoOutput) -> Sound | None:
         """Return the audio track of an output. Raises PermanentError if it is missing or cannot be decoded."""

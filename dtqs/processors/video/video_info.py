@@ -34,6 +34,8 @@ class Picture:
     end_seconds: float | None = None
     packets: int | None = None
     rates: tuple[Fraction, ...] = ()
+    is_dolby_vision_alone: bool = False
+    """Only players of Dolby Vision show its colours."""
 
     @property
     def turned(self) -> tuple[int, int]:
@@ -125,12 +127,8 @@ class VideoInfo:
         facts: dict[str, Any] = {"duration_seconds": _rounded(self.duration_seconds), "bit_rate": self.bit_rate}
         if self.picture:
             picture = self.picture
-            facts |= {
-                "width": picture.width,
-                "height": picture.height,
-                "video_codec": picture.codec,
-                "fps": _rounded(picture.fps),
-            }
+            facts |= {"width": picture.width, "height": picture.height} if picture.pixels else {}
+            facts |= {"video_codec": picture.codec, "fps": _rounded(picture.fps)}
             facts |= {"video_bit_rate": picture.bit_rate}
         if sound:
             facts |= {
@@ -143,8 +141,12 @@ class VideoInfo:
 
 
 def default_picture(pictures: Sequence[Picture]) -> Picture | None:
-    """Return the default track, or the largest of several: cameras put a small preview first."""
-    marked = [picture for picture in pictures if picture.is_default] or pictures
+    """Return the default track, or the largest of several: cameras put a small preview first.
+
+    A track without a readable size is the last choice.
+    """
+    sized = [picture for picture in pictures if picture.pixels] or pictures
+    marked = [picture for picture in sized if picture.is_default] or sized
     return max(marked, key=lambda picture: picture.pixels, default=None)
 
 

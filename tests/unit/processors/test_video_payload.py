@@ -72,6 +72,10 @@ def test_every_wrong_field_is_reported_at_once() -> None:
     }
 
 
+def stream(*renditions: dict[str, Any]) -> dict[str, Any]:
+    return {"format": "hls", "renditions": [{"short_side": 100, **rendition} for rendition in renditions]}
+
+
 @pytest.mark.parametrize("outputs", [[], None, {}, [{"name": f"o{n}"} for n in range(101)]])
 def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
     with pytest.raises(ValidationError):
@@ -98,6 +102,10 @@ def test_a_wrong_list_of_outputs_is_refused(outputs: Any) -> None:
         ({"format": "hls", "audio_codec": "opus"}, "audio_codec"),
         ({"crf": 55}, "crf"),
         ({"format": "hls", "renditions": [{"short_side": 100, "crf": 60}]}, "renditions[0].crf"),
+        (stream({"crf": 20, "video_bit_rate": 100_000}), "renditions[0].crf"),
+        (stream({"max_bit_rate": 99_999, "video_bit_rate": 100_000}), "renditions[0].max_bit_rate"),
+        (stream({}, {"short_side": 200}, {"short_side": 101}), "renditions[2].short_side"),
+        ({"subtitles": {"source": UPLOAD, "track": 1}}, "subtitles.track"),
         ({"crf": 20, "video_bit_rate": 100_000}, "crf"),
         ({"max_bytes": 10_000, "video_bit_rate": 100_000}, "video_bit_rate"),
         ({"two_pass": True}, "two_pass"),
