@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from dtqs.cli.options import EX_REFUSED, INTERRUPTED, exit_status, json_option
 from dtqs.cli.output import print_json
 from dtqs.cli.tasks_options import opened_api, refuse_unknown_type
 from dtqs.cli.unread import may_be_unread
-from dtqs.client import Client
+from dtqs.client import ApiRefusal, Client
 from dtqs.errors import RequestError
 from dtqs.log import visible
 from dtqs.task import Status
@@ -59,7 +60,7 @@ def change(
     if task_ids and (choice["task_type"] or choice["tag"]):
         raise click.UsageError(f"--type and --tag need {flags}")
     with opened_api() as api:
-        chosen, more = (task_ids, False) if task_ids else _chosen(api.client, statuses, choice)
+        chosen, more = (task_ids, False) if task_ids else _chosen(api.client, statuses, choice, verb == "retry")
         if not chosen:
             refuse_unknown_type(api.client, choice["task_type"])
             click.echo("no task matches", err=True)
@@ -87,17 +88,27 @@ def question(verb: str, count: int, more: bool) -> str:
     return f"{verb} {plural(count, 'task')}{', and leave other tasks that match (--limit)' if more else ''}?"
 
 
-def _chosen(client: Client, statuses: Sequence[Status], choice: dict[str, Any]) -> tuple[list[str], bool]:
+def _chosen(
+    client: Client, statuses: Sequence[Status], choice: dict[str, Any], unretried: bool
+) -> tuple[list[str], bool]:
     """Return the ids of the tasks that match, up to the limit, and whether more match.
 
-    All ids are read before the first change: a changed task moves to another listing.
+    All ids are read before the first change: a changed task moves to another listing. A retried task does not, so a
+    repetition would find the same tasks without `unretried`.
     """
     found = (
         task
         for status in statuses
-        for task in client.tasks(status=status, task_type=choice["task_type"], tag=choice["tag"])
+        for task in client.tasks(
+            status=status, task_type=choice["task_type"], tag=choice["tag"], retried="no" if unretried else None
+        )
     )
-    ids = [task.task_id for task in islice(found, choice["limit"] + 1)]
+    try:
+        ids = [task.task_id for task in islice(found, choice["limit"] + 1)]
+    except ApiRefusal as error:
+        if not (unretried and error.status == HTTPStatus.UNPROCESSABLE_ENTITY):
+            raise
+        return _chosen(client, statuses, choice, unretried=False)  # an API of an earlier version
     return ids[: choice["limit"]], len(ids) > choice["limit"]
 
 

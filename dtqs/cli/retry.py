@@ -17,7 +17,7 @@ def retry(task_ids: tuple[str, ...], failed: bool, cancelled: bool, **choice: An
     """Submit failed or cancelled tasks again, and print the id of each new task.
 
     The old task keeps its outcome; the new task names it in retry_of. A task that was retried before is not submitted
-    twice: its existing new task is shown.
+    twice: by its id, its existing new task is shown; --failed and --cancelled leave it out.
 
     \b
       dtqs retry 019a8b6c-2f5e-7c31-9d1f-0e6a5b7c8d90

@@ -223,12 +223,13 @@ class Client:
         return self._calls.get(f"/tasks/{task_id}", Task.of, wait=wait)
 
     def tasks(
-        self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None
-    ) -> Iterator[Task]:
-        """Yield all matching tasks, newest first; pages are requested on demand."""
+        self, *, status: Status | str | None = None, task_type: str | None = None, tag: str | None = None,
+        retried: str | None = None,
+    ) -> Iterator[Task]:  # fmt: skip
+        """Yield all matching tasks, newest first; pages are requested on demand. `retried="no"`: without a retry."""
         after: str | None = None
         while True:
-            page = self.page(status=status, task_type=task_type, tag=tag, after=after)
+            page = self.page(status=status, task_type=task_type, tag=tag, after=after, retried=retried)
             yield from page.tasks
             after = page.after
             if after is None:
@@ -242,9 +243,11 @@ class Client:
         tag: str | None = None,
         limit: int = PAGE_LIMIT,
         after: str | None = None,
+        retried: str | None = None,
     ) -> Page:
         """Return one page of a listing: up to 200 tasks, newest first."""
-        wanted = {"status": status, "task_type": task_type, "tag": tag, "limit": limit, "after": after}
+        wanted = {"status": status, "task_type": task_type, "tag": tag, "retried": retried, "limit": limit}
+        wanted["after"] = after
         return self._calls.get("/tasks", Page.of, wanted)
 
     def logs(

@@ -34,16 +34,17 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """The filter of a listing; None: any. `owner` is the API key whose tasks are listed."""
+    """The filter of a listing; None: any. `owner`: the API key of the tasks. `unretried`: only those not retried."""
 
     status: Status | None = None
     task_type: str | None = None
     tag: str | None = None
     owner: str | None = None
+    unretried: bool = False
 
     @property
     def parameters(self) -> dict[str, object]:
-        return {"status": self.status, "task_type": self.task_type, "tag": self.tag, "owner": self.owner}
+        return {name: getattr(self, name) for name in ("status", "task_type", "tag", "owner", "unretried")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,24 @@ def test_more_matches_than_the_limit_are_reported(server: Server) -> None:
     assert (ended.stdout, ended.stderr) == ("new-a in_progress\nnew-b pending\n", "")
 
 
+def test_a_retry_of_all_failed_tasks_leaves_out_those_that_were_retried_before(server: Server) -> None:
+    """Otherwise each repetition would choose the same newest tasks again, up to the limit."""
+    server.answers = {
+        "GET /tasks": (200, {"tasks": [TASK | {"task_id": "a"}], "next": None}),
+        "POST /tasks/a/retry": (200, {"task_id": "new", "status": "pending", "links": {}}),
+    }
+    assert dtqs(server, "retry", "--failed").stdout == "new pending\n"
+    assert parse_qs(urlsplit(server.seen[0][0]).query)["retried"] == ["no"]
+
+    def earlier(_: object) -> Answer:
+        if "retried" in server.seen[-1][0]:
+            return 422, {"errors": [{"field": "retried", "message": "no such parameter"}]}
+        return 200, {"tasks": [TASK | {"task_id": "a"}], "next": None}
+
+    server.answers["GET /tasks"] = earlier
+    assert dtqs(server, "retry", "--failed").stdout == "new pending\n", "an API of an earlier version"
+
+
 def test_the_question_names_the_number_of_tasks() -> None:
     assert bulk.question("cancel", 1, False) == "cancel 1 task?"
     assert bulk.question("cancel", 1000, False) == "cancel 1,000 tasks?"

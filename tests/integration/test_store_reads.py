@@ -5,6 +5,7 @@ import random
 import re
 import time
 import uuid
+from dataclasses import replace
 
 import pytest
 from psycopg import sql
@@ -124,6 +125,20 @@ def test_a_page_is_filtered_by_type_tag_and_owner(world: World, status: Status |
     assert ids(world.store.reads.page(TaskFilter(status, "image", "x", OWNER), 1)) == tasks[:1]
     assert ids(world.store.reads.page(TaskFilter(status), 10)) == tasks[::-1]
     assert all_pages(world, TaskFilter(status), 2) == [tasks[:2:-1], tasks[2:0:-1], tasks[:1]]
+
+
+@pytest.mark.parametrize("wanted", [TaskFilter(Status.FAILED), TaskFilter(Status.CANCELLED), TaskFilter(tag="x")])
+def test_a_page_can_leave_out_tasks_that_were_retried(world: World, wanted: TaskFilter) -> None:
+    tasks = sorted(uuid7() for _ in range(6))
+    world.store.tasks.insert([NewTask(task, "echo", True, "{}", tags=("x",)) for task in tasks])
+    bring_to(world, tasks, wanted.status or Status.FAILED)
+    for task in tasks[3:]:
+        again = uuid7()
+        world.store.tasks.retry(task, again)
+        world.run([again])
+    assert set(tasks[3:]) < {task for page in all_pages(world, wanted, 5) for task in page}
+    found = [task for page in all_pages(world, replace(wanted, unretried=True), 2) for task in page]
+    assert [task for task in found if task in tasks] == tasks[2::-1]
 
 
 def bring_to(world: World, tasks: list[str], status: Status | None) -> None:

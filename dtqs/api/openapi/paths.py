@@ -79,6 +79,7 @@ def without_security(paths: Node) -> Node:
 
 _TASK = _parameter("task_id", _UUID, "the task's id", "path")
 _FILE = _parameter("file_id", _UUID, "the id after upload:", "path")
+_CURSOR = "^(~[A-Za-z0-9_-]{22}|[0-9a-f-]{36})$"
 _TEXT: Node = {"type": "string", "minLength": 1, "maxLength": 100}
 _FORM: Node = {
     "description": "one file and nothing else; its field may have any name", "additionalProperties": False,
@@ -143,9 +144,8 @@ _LIST = _operation(
         _parameter("task_type", _TEXT, "only these"),
         _parameter("tag", _TEXT, "only tasks with this tag"),
         _limit(PAGE_DEFAULT, PAGE_LIMIT),
-        _parameter(
-            "after", {"type": "string", "pattern": "^(~[A-Za-z0-9_-]{22}|[0-9a-f-]{36})$"}, "`next` of the page before"
-        ),
+        _parameter("retried", {"type": "string", "enum": ["no"]}, "no: only tasks without a retry"),
+        _parameter("after", {"type": "string", "pattern": _CURSOR}, "`next` of the page before"),
     ],
 )
 _LOGS = _operation(

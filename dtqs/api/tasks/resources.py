@@ -67,14 +67,18 @@ class TaskList:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         caller = self._auth.require(req, "read")
-        query = Query(req, ("status", "task_type", "tag", "limit", "after"))
+        query = Query(req, ("status", "task_type", "tag", "retried", "limit", "after"))
         status, limit, after = (
             query.choice("status", [str(status) for status in Status]),
             query.number("limit", PAGE_DEFAULT, 1, PAGE_LIMIT),
             query.cursor("after", self._cursors.open),
         )
         wanted = TaskFilter(
-            Status(status) if status else None, query.text("task_type"), query.text("tag"), caller.owner
+            Status(status) if status else None,
+            query.text("task_type"),
+            query.text("tag"),
+            caller.owner,
+            query.choice("retried", ["no"]) is not None,
         )
         query.check()
         with self._turns.taken(caller.name_space, 1):
@@ -86,6 +90,7 @@ class TaskList:
                 "status": status,
                 "task_type": wanted.task_type,
                 "tag": wanted.tag,
+                "retried": "no" if wanted.unretried else None,
                 "limit": limit,
                 "after": following,
             }
