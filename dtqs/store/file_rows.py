@@ -55,17 +55,17 @@ class FileRows:
             raise NotFound("file", file_id)
         return FileRow(*rows[0])
 
-    def name(self, named: Sequence[Named], owner: str | None = None) -> set[str]:
-        """Return which of these files exist and belong to the owner. Their retention begins when their tasks are due.
+    def name(self, named: Sequence[Named], owner: str | None = None) -> dict[str, str]:
+        """Return the SHA-256 of those of these files that exist and belong to the owner.
 
-        Raises StoreUnavailable.
+        Their retention begins when their tasks are due. Raises StoreUnavailable.
         """
         parameters = {
             "ids": array([each.file_id for each in named]),
             "due_ats": sparse([each.due_at for each in named]),
             "delays": sparse([each.delay_seconds or None for each in named]),
         }
-        return {row[0] for row in self._database.run("name_files", parameters | {"owner": owner})}
+        return dict(self._database.run("name_files", parameters | {"owner": owner}))
 
     def may_open(self, task_id: str, file_id: str) -> bool:
         """Tell whether a task may read a file: it exists, and belongs to the task's key or that key has scope admin.

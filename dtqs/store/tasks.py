@@ -20,14 +20,24 @@ class Stored:
     due: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IdempotencyKey:
-    """The client's name for a submit. It belongs to an API key; `body_hash` shows whether the submit is the same."""
+    """The client's name for a submit. It belongs to an API key.
+
+    `body_hash` shows whether the submit is the same. So does `content_hash`, for a body that names uploads: it is the
+    same if another upload has the same bytes. It is known later than the rest.
+    """
 
     api_key_id: str
     key: str
     body_hash: bytes
     hours: float
+    content_hash: bytes = b""
+
+    def is_of(self, stored: bytes) -> bool:
+        """Tell whether the body of the key's first submit, by its stored hashes, is this one."""
+        content = bytes(stored[len(self.body_hash) :])
+        return stored[: len(self.body_hash)] == self.body_hash or (content != b"" and content == self.content_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class Tasks:
         parameters = {
             "api_key_id": key.api_key_id,
             "key": key.key,
-            "body_hash": key.body_hash,
+            "body_hash": key.body_hash + key.content_hash,
             "ids": array(ids),
             "hours": key.hours,
         }
@@ -107,7 +117,7 @@ class Tasks:
             if not found:  # it expired between the two statements
                 raise StoreUnavailable("the idempotency key has just expired")
             body_hash, first_ids = found[0]
-            if body_hash != key.body_hash:
+            if not key.is_of(body_hash):
                 raise Conflict("this Idempotency-Key was used with another body")
             # an earlier try of this call, whose reply was lost, has stored these tasks
             return list(first_ids), stored if list(first_ids) == ids else []
@@ -126,7 +136,7 @@ class Tasks:
     def earlier_ids(self, key: IdempotencyKey) -> list[str] | None:
         """Return the tasks of an earlier submit with this key and body, or None. Raises StoreUnavailable."""
         rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key, "hours": key.hours})
-        return list(rows[0][1]) if rows and rows[0][0] == key.body_hash else None
+        return list(rows[0][1]) if rows and key.is_of(rows[0][0]) else None
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Other tasks are left out.

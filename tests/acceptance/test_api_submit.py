@@ -185,6 +185,19 @@ def test_a_repeated_idempotency_key_stores_one_task(shared: System) -> None:
     assert later.json()["status"] == "completed"
 
 
+def test_a_program_that_uploads_its_file_again_finds_its_first_task(shared: System) -> None:
+    def submitted(content: bytes) -> httpx.Response:
+        stored = shared.client.post("/files?name=a.png", content=content, headers={"Content-Type": "image/png"}).json()
+        payload = {"source": stored["uri"], "outputs": [{"name": "small", "width": 4}]}
+        body = {"task_type": "image", "payload": payload, "delay_seconds": 600}
+        return shared.client.post("/submit", json=body, headers={"Idempotency-Key": "upload-again"})
+
+    first, again = submitted(b"one"), submitted(b"one")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["task_id"] == again.json()["task_id"]
+    assert submitted(b"two").status_code == 409
+
+
 def test_the_same_idempotency_key_with_another_body_is_refused(shared: System) -> None:
     assert post(shared, '{"task_type": "echo", "payload": {"a": 1}}', **{"Idempotency-Key": "k2"}).status_code == 202
     assert post(shared, '{"task_type": "echo", "payload": {"a": 2}}', **{"Idempotency-Key": "k2"}).status_code == 409

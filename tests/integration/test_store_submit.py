@@ -283,3 +283,18 @@ def test_only_a_failed_or_cancelled_task_can_be_retried(world: World) -> None:
     with pytest.raises(NotFound):
         world.store.tasks.retry(uuid7(), uuid7())
     assert world.value("SELECT count(*) FROM tasks") == 3
+
+
+def test_a_submit_under_a_key_is_the_same_if_only_the_ids_of_its_uploads_differ(world: World) -> None:
+    def named(body: bytes, content: bytes) -> IdempotencyKey:
+        return IdempotencyKey(OWNER, "k", body * 32, 24.0, content * 32)
+
+    task = new_task()
+    assert world.store.tasks.insert_once([task], named(b"a", b"c"))[0] == [task.task_id]
+    for same in (named(b"a", b"c"), named(b"b", b"c"), named(b"a", b""), named(b"a", b"d")):
+        assert world.store.tasks.insert_once([new_task()], same) == ([task.task_id], [])
+        assert world.store.tasks.earlier_ids(same) == [task.task_id]
+    for other in (named(b"b", b"d"), named(b"b", b""), named(b"c", b"a")):
+        with pytest.raises(Conflict):
+            world.store.tasks.insert_once([new_task()], other)
+        assert world.store.tasks.earlier_ids(other) is None

@@ -17,6 +17,7 @@ from dtqs.api.submit.bound import SLOW_BYTES, LoopBound, is_dear
 from dtqs.api.submit.ceilings import SubmitLimits
 from dtqs.api.submit.intake import Examined, Intake, each_once
 from dtqs.api.submit.turns import Turns
+from dtqs.api.submit.unnamed import UnnamedBody, without_names
 from dtqs.errors import Problem
 from dtqs.json_value import dumps, loads
 
@@ -48,6 +49,8 @@ class Judged:
     examined: Examined
     many: bool
     body_hash: bytes = b""
+    unnamed: UnnamedBody | None = None
+    """With `hashed`, for a body that names uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,11 @@ class Inline:
         beyond = self._limits.problems(value)
         found = each_once(problems, beyond) if problems and beyond else problems or beyond
         examined = self._intake.examine(value, found, submitted.key_id, bound)
-        return Judged(examined, isinstance(value, list), _hash(value) if submitted.hashed else b"")
+        if not submitted.hashed:
+            return Judged(examined, isinstance(value, list))
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)  # spaces and the order of keys do not matter
+        unnamed = without_names(text, {each.uri for each in examined.uploads}) if examined.uploads else None
+        return Judged(examined, isinstance(value, list), hashlib.sha256(text).digest(), unnamed)
 
     def needed(self, task_type: str, payload: Any) -> dict[str, Problem]:
         """Return the uploads that a retry needs, each with the problem to report if it is gone."""
@@ -126,8 +133,3 @@ class Examiner:
             return self._inline.judge(asked)
         except falcon.HTTPBadRequest as error:
             return _NotJson(error.description or "")
-
-
-def _hash(value: Any) -> bytes:
-    """Return the hash of a body's value. Spaces and the order of keys do not matter."""
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()

@@ -5,7 +5,7 @@ uploads that `examine` has found.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -48,6 +48,8 @@ class Examined:
     tasks: list[NewTask]
     uploads: list[UploadSource]
     problems: list[Problem]
+    sums: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of the uploads that exist, by their ids; known after `complete`."""
 
 
 class Intake:
@@ -93,7 +95,7 @@ class Intake:
 
     def complete(self, examined: Examined, owner: str | None) -> list[NewTask]:
         """Return the tasks if all uploads exist. Raises Invalid with all problems, StoreUnavailable."""
-        missing = self._missing(examined.uploads, owner) if examined.uploads else []
+        missing = self._missing(examined, owner) if examined.uploads else []
         if examined.problems or missing:
             raise Invalid(each_once(examined.problems, missing))
         return examined.tasks
@@ -151,15 +153,17 @@ class Intake:
         if problems:
             raise Invalid(problems)
 
-    def _missing(self, uploads: Sequence[UploadSource], owner: str | None) -> list[Problem]:
+    def _missing(self, examined: Examined, owner: str | None) -> list[Problem]:
         """Name the uploads that do not exist or belong to another key, up to PROBLEMS_LIMIT + 1.
 
         The others are kept until their tasks are due.
         """
         missing: list[Problem] = []
+        uploads = examined.uploads
         for start in range(0, len(uploads), _NAMED_AT_ONCE):
             some = uploads[start : start + _NAMED_AT_ONCE]
             found = self._files.name([each.named for each in some], owner)
+            examined.sums |= found
             gone = (each for each in some if each.named.file_id not in found)
             missing += [
                 Problem(each.field, missing_upload(each.uri))

@@ -102,7 +102,11 @@ class Submit:
         then. Raises Invalid, AboveCeiling, StoreUnavailable.
         """
         try:
-            tasks = self._intake.complete(judged.examined, caller.owner)
+            try:
+                tasks = self._intake.complete(judged.examined, caller.owner)
+            finally:
+                if key is not None and judged.unnamed is not None:
+                    key.content_hash = judged.unnamed.content_hash(judged.examined.sums)
             origin = current_origin()
             for task in tasks:
                 task.origin = origin
