@@ -1,6 +1,6 @@
--- The API: which of the files that new tasks name exist, with their SHA-256. Their retention begins no earlier than the last of the tasks
--- is due. A row is written only if that changes more than a minute. It is locked first, so that a keeper's delete of
--- the row is not overlooked.
+-- The API: which of the files that new tasks name exist, with their SHA-256. Their retention begins no earlier than the
+-- last of the tasks is due. A row is written only if that changes more than a minute. It is locked first, so that a
+-- keeper's delete of the row is not overlooked.
 WITH wanted AS (
     SELECT
         named_id AS id,
