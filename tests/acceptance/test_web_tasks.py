@@ -25,7 +25,7 @@ def test_chosen_tasks_stay_in_the_list_and_are_named_in_the_question(page: Page,
     choose(page, first[1])
     others = later(shared, 120, "chosen")
     page.wait("tbody", others[-1][-8:])
-    page.wait(".actions", "2 selected")
+    page.wait(".actions", "2 selected, 2 no longer in the list")
     shown = page.run(_ROWS)
     assert set(first[:2]) <= set(shown), "chosen rows stay"
     assert first[2] not in shown
@@ -52,10 +52,14 @@ def test_a_chosen_last_row_does_not_let_the_list_grow(page: Page, shared: System
         page.wait("tbody", newest[-1][-8:])
         eventually(lambda: len(page.run(_ROWS)) == 51, 5, "the list has its length and the chosen row")
     assert page.run(_ROWS)[-1] == first[0]
+    page.wait(f"tr.old[data-id='{first[0]}']")
     for count in (101, 110):
         page.click("#more:not([disabled])")
         eventually(lambda wanted=count: len(page.run(_ROWS)) == wanted, 10, "the next rows")  # type: ignore[misc]
     assert page.run(_ROWS)[-50:] == first[::-1]
+    assert page.count("tr.old") == 0
+    assert shared.client.post(f"/tasks/{first[0]}/cancel").status_code == 200
+    page.wait(f"tr[data-id='{first[0]}'] .badge", "cancelled", 15)
 
 
 def test_rows_below_the_newest_page_are_live(page: Page, shared: System) -> None:

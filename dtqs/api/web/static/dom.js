@@ -123,7 +123,7 @@ export function confirm(title, text, verb, details = null) {
         h(
           "div",
           { class: "row end" },
-          h("button", { value: "no", class: "plain" }, "No"),
+          h("button", { value: "no", class: "plain", autofocus: true }, "No"),
           h("button", { value: "yes", class: "danger", id: "confirm-yes" }, verb),
         ),
       ),

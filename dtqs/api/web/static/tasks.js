@@ -102,7 +102,7 @@ export function tasksPage(main, context) {
 
   /** Read the next page between the newest one and the last row. `lower` is where the newest one ends. */
   async function refreshOlder(next, lower, isOutdated) {
-    const last = lastFree()?.dataset.id;
+    const last = lastRow((row) => !row.classList.contains("old"))?.dataset.id;
     if (!next || !last || last >= lower) {
       older = null;
       return;
@@ -122,25 +122,28 @@ export function tasksPage(main, context) {
       there = new Set(tasks.map((task) => task.task_id));
     for (const id of [...shown.keys()]) if (id < upper && id >= lower && !there.has(id)) leave(id);
     for (const task of tasks)
-      if (matches(task, wanted) && (shown.has(task.task_id) || task.task_id >= floor)) add(task);
+      if (matches(task, wanted) && (task.task_id >= floor || isLive(task.task_id))) add(task);
     return lower;
   }
 
   /** Remove the oldest rows beyond the room of the list. Chosen ones stay, and take no room. */
   function trim() {
-    for (let row; shown.size - chosen.size > room && (row = lastFree());) {
+    const isFree = (row) => !chosen.has(row.dataset.id);
+    for (let row; shown.size - chosen.size > room && (row = lastRow(isFree));) {
+      for (let below = row; (below = below.nextElementSibling);) leave(below.dataset.id);
       const above = row.previousElementSibling;
       remove(row.dataset.id);
       if (above) cursor = above.dataset.id;
     }
   }
 
-  /** Return the last row that is not chosen. */
-  function lastFree() {
+  function lastRow(fits) {
     let row = body.lastElementChild;
-    while (row && chosen.has(row.dataset.id)) row = row.previousElementSibling;
+    while (row && !fits(row)) row = row.previousElementSibling;
     return row;
   }
+
+  const isLive = (id) => shown.has(id) && !shown.get(id).row.classList.contains("old");
 
   function update() {
     for (const { task, row } of shown.values())
@@ -222,12 +225,13 @@ export function tasksPage(main, context) {
     const tasks = [...chosen.values()],
       open = openOnes(),
       ended = endedOnes();
+    const left = body.querySelectorAll("tr.old").length;
     all.checked = shown.size > 0 && tasks.length >= shown.size;
     all.indeterminate = tasks.length > 0 && !all.checked;
     if (!tasks.length || !context.may("submit")) return put(actions);
     put(
       actions,
-      h("span", {}, `${tasks.length} selected`),
+      h("span", {}, `${tasks.length} selected${left ? `, ${left} no longer in the list` : ""}`),
       h(
         "button",
         {
