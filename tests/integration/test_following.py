@@ -1,6 +1,6 @@
 """A submit that follows its tasks: what happens between its begin, its commit and its answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import falcon
 import gevent
@@ -12,10 +12,12 @@ from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES, ByteRoom
 from dtqs.api.stream.following import SubmitFollowing
 from dtqs.api.stream.frames import final
 from dtqs.api.stream.hub import Hub
+from dtqs.api.stream.watcher import Watcher
 from dtqs.config import ApiSection
 from dtqs.errors import AnswersFull, Invalid
 from dtqs.event import TaskEvent, decode_events, encode_events
 from dtqs.event_seal import EventSeal
+from dtqs.store.reads import Watched
 from dtqs.task import NewTask
 from dtqs.uuid7 import uuid7
 from tests.support.fix_store import World, settled
@@ -262,3 +264,30 @@ def test_an_outcome_without_room_among_the_large_answers_is_not_waited_for(world
     run(world, hub, [task.task_id])
     followed.answer(resp, [task.task_id], are_new=True)
     assert resp.status == (falcon.HTTP_200 if size < SMALL_BYTES else falcon.HTTP_202)
+
+
+def test_an_idle_hub_reads_a_bounded_number_of_watched_tasks(
+    world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key may watch 400,000 delayed tasks. Each round used to read all of them, in 2,000 statements."""
+    reads: list[int] = []
+    watched = world.store.reads.watched
+
+    def noted(task_ids: Sequence[str]) -> list[Watched]:
+        reads.append(len(task_ids))
+        return watched(task_ids)
+
+    monkeypatch.setattr(world.store.reads, "watched", noted)
+    one = Hub(world.store.reads, 1)
+    mine = world.submit(3)
+    for holder, ids in [*(("greedy", [uuid7() for _ in range(100)]) for _ in range(30)), ("modest", mine)]:
+        watcher = Watcher(dict.fromkeys(ids, 0), holder)
+        one.add(watcher)
+        one.ready(watcher)
+    one._read_all()
+    world.run(mine[:1])
+    for _ in range(2):
+        one._reread()
+        assert (len(reads), sum(reads)) == (8, 1500)
+        reads.clear()
+    assert [frame.event for frame in watcher.queue][-1] == "completed", "the first round found the lost event"

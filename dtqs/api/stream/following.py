@@ -71,7 +71,7 @@ class SubmitFollowing:
                 raise Invalid([Problem("body", _TOO_MANY.format(len(tasks)))])
             return None  # a preference that cannot be met is ignored (RFC 7240, section 2)
         followed = FollowedSubmit(self._reads, self._hub, req, wish, self._section, self._answers, holder)
-        if self._hub.admits(holder, self._section.max_streams):
+        if self._hub.admits(holder, self._section.max_streams, len(tasks)):
             followed.watch([task.task_id for task in tasks])
         return followed
 

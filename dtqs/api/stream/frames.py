@@ -34,9 +34,9 @@ def retry(seconds: float) -> bytes:
     return b"retry: %d\n\n" % round(seconds * 1000)
 
 
-def encode(frame: StreamFrame, event_id: str) -> bytes:
+def encode(frame: StreamFrame, event_id: bytes) -> bytes:
     """Return the bytes of an event. JSON text has no line breaks, so its data is one line."""
-    return b"event: %s\nid: %s\ndata: %s\n\n" % (frame.event.encode(), event_id.encode(), frame.data)
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (frame.event.encode(), event_id, frame.data)
 
 
 def of_row(row: TaskLogRow) -> StreamFrame | None:

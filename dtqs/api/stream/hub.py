@@ -14,7 +14,7 @@ from gevent.event import Event as Wake
 
 from dtqs.api.http.byte_room import MOST_BYTES
 from dtqs.api.stream.frames import StreamFrame, final
-from dtqs.api.stream.pace import GreenletPace
+from dtqs.api.stream.pace import GreenletPace, SendingPace
 from dtqs.api.stream.reading import read_news
 from dtqs.api.stream.registry import TASKS_PER_TURN, Registry
 from dtqs.api.stream.unsent import Unsent
@@ -23,10 +23,15 @@ from dtqs.errors import StoreUnavailable
 from dtqs.event import TaskEvent
 from dtqs.repeated_fault import RepeatedFaults
 from dtqs.store.reads import Reads
-from dtqs.task import OUTCOMES, TaskRecord
+from dtqs.task import OUTCOMES, Status, TaskRecord
 
 _PART_OF_CONNECTIONS = 0.8
 """The part of all connections that streams may take. A stream is not ended for a new connection."""
+_TASKS_PER_STREAM, _LEAST_TASKS = 10, 100
+"""Streams may watch as many tasks on average, and one stream may have this many in any case."""
+_REREADS_PER_SECOND = 1500
+"""Most watched tasks that are read again each second, in 8 statements. So 4,000 streams of one task each are read in
+3 s, and 40,000 tasks in half a minute."""
 _FRAMES_AT_ONCE = 2000
 """Most outcomes that streams get without a wait between them, which takes 2 ms. The reader brings the others."""
 logger = logging.getLogger(__name__)
@@ -41,7 +46,10 @@ class Hub:
         """`most_bytes` bounds the bytes that all streams hold for their clients; streams leave some connections."""
         self._reads, self._reread_seconds = reads, reread_seconds
         self._most = max(1, int(most_connections * _PART_OF_CONNECTIONS))
+        self._most_rereads = max(TASKS_PER_TURN, int(reread_seconds * _REREADS_PER_SECOND))
         self._registry = Registry(Unsent(most_bytes))
+        self.sending = SendingPace()
+        """The pace of the streams that send."""
         self._announced: set[str] = set()
         """Tasks whose outcome an event has announced."""
         self._known_ended: set[str] = set()
@@ -76,9 +84,14 @@ class Hub:
         self.closing = True
         self._registry.end_streams()
 
-    def admits(self, holder: str, most: int) -> bool:
-        """Tell whether a stream of this API key may open. Above `most`, another one may end for it."""
-        return not self.closing and (self.count < min(most, self._most) or self._registry.places.make_room(holder))
+    def admits(self, holder: str, most: int, tasks: int = 1) -> bool:
+        """Tell whether a stream of this API key may open. Above `most`, others may end for it. `tasks`: their number."""
+        if self.closing:
+            return False
+        most, places = min(most, self._most), self._registry.places
+        if not places.make_room_for_tasks(holder, tasks, max(_LEAST_TASKS, most * _TASKS_PER_STREAM)):
+            return False
+        return self.count < most or places.make_room(holder)
 
     def add(self, watcher: Watcher) -> None:
         self._registry.add(watcher)
@@ -164,15 +177,18 @@ class Hub:
         read_news(self._reads, self._registry, self._announced, self._known_ended)
 
     def _reread(self) -> None:
-        """Check all watched tasks: an event may be lost, and a log row pruned."""
-        watched, pace = list(self.watched), GreenletPace()
-        for start in range(0, len(watched), TASKS_PER_TURN):
-            part = [task_id for task_id in watched[start : start + TASKS_PER_TURN] if task_id in self.watched]
+        """Check watched tasks: an event may be lost, and a log row pruned. Each round checks some of many."""
+        taken, pace = self._registry.rereads.take(self._most_rereads), GreenletPace()
+        task_ids = list(taken)
+        for start in range(0, len(task_ids), TASKS_PER_TURN):
+            part = [task_id for task_id in task_ids[start : start + TASKS_PER_TURN] if task_id in self.watched]
             found = self._reads.watched(part) if part else []
             ended = {one.task_id for one in found if one.status in OUTCOMES}
             self._known_ended |= ended
             self._registry.note_news(ended)
             for one in found:
+                is_running = one.status is Status.IN_PROGRESS
+                self._registry.rereads.found(taken[one.task_id], one.task_id, is_running)
                 if self._is_newer(one.task_id, one.last_log_id):
                     self._registry.note_news([one.task_id])
                 pace.spend(len(self._registry.watchers(one.task_id)))

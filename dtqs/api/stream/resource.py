@@ -17,9 +17,8 @@ from dtqs.api.stream.client_socket import HEADERS, STALLED_SECONDS, ClientSocket
 from dtqs.api.stream.frames import HEARTBEAT, encode, retry
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.opening import TaskNow, begin, look
-from dtqs.api.stream.position import ENDED
+from dtqs.api.stream.position import ENDED, Position
 from dtqs.api.stream.position import decode as decode_position
-from dtqs.api.stream.position import encode as encode_position
 from dtqs.api.stream.sharing import SharedReads
 from dtqs.api.stream.watcher import Watcher
 from dtqs.api.submit.turns import Turns
@@ -92,10 +91,10 @@ class Sse:
     def _open(
         self, req: falcon.Request, task_ids: list[str], seen: dict[str, int], owner: str | None, holder: str
     ) -> Iterator[bytes]:
-        if not self._hub.admits(holder, self._section.max_streams):
+        positions = {task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}
+        if not self._hub.admits(holder, self._section.max_streams, len(positions)):
             return iter([retry(self._section.sse_retry_seconds)])
-        line = ClientSocket(req.env.get("gunicorn.socket"))
-        watcher = Watcher({task_id: seen.get(task_id, 0) for task_id in task_ids if seen.get(task_id) != ENDED}, holder)
+        line, watcher = ClientSocket(req.env.get("gunicorn.socket")), Watcher(positions, holder)
         stream = Stream(
             self._hub,
             watcher,
@@ -139,7 +138,7 @@ class Stream:
         """`opening` is sent before the events of the hub."""
         self._hub, self._watcher, self._line, self._task_ids, self._pace = hub, watcher, line, task_ids, pace
         self._opening = opening
-        self._sent = dict(seen)
+        self._position = Position(seen)
         self._begun = self._over = False
         watcher.cut = line.cut
 
@@ -160,6 +159,8 @@ class Stream:
 
     def _first_chunk(self) -> bytes:
         self._begun = True
+        if self._watcher.queue:
+            self._hub.sending.turn(self._watcher.holder)
         opening, self._opening = self._opening, b""
         return retry(self._pace.retry_seconds) + opening + self._take()
 
@@ -176,6 +177,9 @@ class Stream:
                 self._over = True
                 return retry(self._pace.retry_seconds)
             if watcher.queue:
+                self._hub.sending.turn(watcher.holder)
+                if watcher.leaving or not watcher.queue:
+                    continue
                 return self._take()
             watcher.wake.clear()
             if not watcher.wake.wait(self._pace.heartbeat_seconds):
@@ -187,9 +191,11 @@ class Stream:
         room = _CHUNK_BYTES
         while self._watcher.queue and len(frames) < _CHUNK_FRAMES and room > 0:
             frame = self._watcher.take()
-            room -= len(frame.data)
-            self._sent[frame.task_id] = frame.position
-            frames.append(encode(frame, encode_position(self._sent)))
+            self._position.move(frame.task_id, frame.position)
+            frames.append(encode(frame, self._position.text()))
+            room -= len(frames[-1])
+        if frames:
+            self._hub.sending.spend(len(frames), _CHUNK_BYTES - room)
         if self._watcher.behind and self._watcher.is_low:
             self._hub.catch_up(self._watcher)
         return b"".join(frames)

@@ -9,7 +9,9 @@ import falcon
 from falcon.testing import create_environ
 
 from dtqs.api.access.tickets import Tickets
+from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.hub import Hub
+from dtqs.api.stream.position import ENDED
 from dtqs.api.stream.resource import Sse, Stream
 from dtqs.api.stream.watcher import Watcher
 from dtqs.api.submit.turns import Turns
@@ -21,12 +23,12 @@ MOST = 6
 NOTHING = cast(Any, None)
 
 
-def opened(hub: Hub, holder: str, count: int) -> list[Watcher]:
+def opened(hub: Hub, holder: str, count: int, tasks: int = 1, most: int = MOST) -> list[Watcher]:
     """Open streams as far as the hub admits them. A stream that must leave does so at once."""
     watchers = []
     for number in range(count):
-        if hub.admits(holder, MOST):
-            watcher = Watcher({f"{holder} {number}": 0}, holder)
+        if hub.admits(holder, most, tasks):
+            watcher = Watcher({f"{holder} {number} {task}": 0 for task in range(tasks)}, holder)
             watchers.append(watcher)
             hub.add(watcher)
     return watchers
@@ -109,3 +111,32 @@ def test_keys_share_the_places_and_take_no_more_from_one_another() -> None:
     assert hub.admits("greedy", MOST), "a free place is for anybody"
     hub.end_streams()
     assert not hub.admits("ada", MOST)
+
+
+def test_a_key_whose_streams_watch_most_tasks_gives_way_to_another_key() -> None:
+    hub = Hub(NOTHING, 3600)
+    greedy = opened(hub, "greedy", 30, tasks=100, most=100)
+    assert len(greedy) == 10, "streams may watch ten tasks each on average"
+    first = opened(hub, "ada", 30, most=100)
+    assert len(first) == 30
+    assert [watcher.leaving for watcher in greedy] == [False] * 9 + [True], "its newest stream was enough"
+    assert len(opened(hub, "bob", 10, tasks=100, most=100)) == 4
+    assert [watcher.leaving for watcher in greedy] == [False] * 5 + [True] * 5
+    assert not hub.admits("greedy", 100, 100), "a key takes no tasks from one with as many"
+    assert not any(watcher.leaving for watcher in first)
+
+
+def test_ended_tasks_and_streams_make_room_for_others() -> None:
+    hub = Hub(NOTHING, 3600)
+    (one,) = opened(hub, "greedy", 1, tasks=100)
+    assert not hub.admits("greedy", MOST, 1), "one stream of a hundred tasks has room in any case"
+    for task_id in list(one.positions)[:40]:
+        hub.finish(one, StreamFrame(task_id, ENDED, "completed", b"{}"))
+        hub.finish(one, StreamFrame(task_id, ENDED, "completed", b"{}"))
+    assert hub.admits("greedy", MOST, 40)
+    assert not hub.admits("greedy", MOST, 41)
+    for _ in range(2):
+        hub.remove(one, list(one.positions))
+    assert hub.admits("greedy", MOST, 100)
+    assert (hub._registry.places.tasks, hub._registry.places._tasks) == (0, {})
+    assert not hub._registry.rereads._keys

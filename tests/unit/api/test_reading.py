@@ -8,10 +8,12 @@ import gevent
 import orjson
 import pytest
 
-from dtqs.api.stream.frames import StreamFrame
+from dtqs.api.stream.client_socket import ClientSocket, StreamPace
+from dtqs.api.stream.frames import StreamFrame, final
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.position import ENDED
 from dtqs.api.stream.reading import SLICES_PER_TURN
+from dtqs.api.stream.resource import Stream
 from dtqs.api.stream.watcher import QUEUE_LIMIT, Watcher
 from dtqs.api.tasks.records import record
 from dtqs.event import TaskEvent
@@ -172,6 +174,39 @@ def test_the_ends_of_tasks_with_many_streams_hold_no_other_greenlet_long(carried
         assert not hub.watched
     finally:
         hub.stop()
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_streams_whose_tasks_end_together_do_not_hold_the_connections(has_begun: bool) -> None:
+    """gevent looks at connections after 50 callbacks, and each of these streams has two parts to send in one."""
+    task_ids, sent, most = [uuid7() for _ in range(100)], [0], [0]
+    hub = Hub(CrowdStore(task_ids, 0), 3600)  # type: ignore[arg-type]
+    streams = []
+    for _ in range(45):
+        watcher = Watcher(dict.fromkeys(task_ids, 0), "A")
+        hub.add(watcher)
+        hub.ready(watcher)
+        streams.append(Stream(hub, watcher, ClientSocket(None), task_ids, {}, StreamPace(60, 1)))
+        if has_begun:
+            next(streams[-1])
+
+    def send(stream: Stream) -> None:
+        for part in stream:
+            sent[0] += part.count(b"event: completed")
+
+    def look() -> None:
+        seen = 0
+        while True:
+            gevent.sleep(1e-6)  # a timer runs when the loop has looked at the connections
+            most[0], seen = max(most[0], sent[0] - seen), sent[0]
+
+    for task_id in task_ids:
+        assert hub._registry.finish_all(final(ended(task_id)))
+    looking = gevent.spawn(look)
+    gevent.joinall([gevent.spawn(send, stream) for stream in streams], timeout=60, raise_error=True)
+    looking.kill()
+    assert sent[0] == 45 * 100
+    assert most[0] < 1500
 
 
 def test_a_stream_with_many_rows_to_read_gets_them_in_order_as_it_has_room() -> None:
