@@ -50,6 +50,7 @@ class Connection:
         """Serves a plain request at the start of the data, and returns the bytes behind it; None: it is not plain."""
         sender = Sender(peer, waits.sends)
         self.sendall, self.settimeout, self.end = sender.sendall, sender.settimeout, sender.end
+        self.send_together = sender.send_together
         self.answered = False
         """Set after the first wait for a request."""
         self.wait: Wait | None = None
@@ -153,6 +154,7 @@ class Joining:
     """A connection that sends a reply's head together with the first part of its body.
 
     Measured with gevent on loopback TCP: one send and read take 13 µs of processor time, two sends and a read 21 µs.
+    A long part is not copied for it: many clients that do not read would hold a copy each.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -163,7 +165,7 @@ class Joining:
             self._head, self._first = data, False
             return
         head, self._head = self._head, b""
-        self._connection.sendall(head + data if head else data)
+        self._connection.send_together(head, data)
 
     def sendfile(self, *arguments: Any, **options: Any) -> Any:
         self.flush()

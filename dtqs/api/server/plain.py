@@ -171,9 +171,9 @@ def send_answer(connection: Any, response: PlainResponse, answer: Iterable[bytes
     try:
         pieces = iter(answer)
         first = next(pieces, b"")  # a generator calls start_response here
-        begin = response.head(time.time()) + first
+        head = response.head(time.time())
         response.has_begun = True
-        connection.sendall(begin)
+        connection.send_together(head, first)
         for piece in pieces:
             connection.sendall(piece)
     finally:

@@ -10,7 +10,10 @@ import pytest
 from gevent import socket
 
 from dtqs.api.server import sending
+from dtqs.api.server.connection import Connection, Joining
+from dtqs.api.server.plain import PlainResponse, send_answer
 from dtqs.api.server.sending import Sender
+from dtqs.api.server.waiting import RequestWaits
 
 LIMIT_SECONDS = 0.4
 ANSWER = b"x" * (4 << 20)
@@ -113,3 +116,40 @@ def test_without_a_limit_a_client_may_stop_reading(pair: tuple[Any, Any]) -> Non
     assert not sending_all.join(2 * LIMIT_SECONDS)
     assert not sending_all.ready()
     sending_all.kill()
+
+
+class Keeping:
+    """A peer that takes a part of each send, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        self.taken, self.flags = b"", list[int]()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.given.append(data)
+        self.flags.append(flags)
+        piece = bytes(data[:30_000])
+        self.taken += piece
+        return len(piece)
+
+
+@pytest.mark.parametrize("way", ["plain", "gunicorn"])
+@pytest.mark.parametrize("size", [1000, 80_000])
+def test_a_long_answer_for_anybody_is_not_copied_for_each_client(size: int, way: str) -> None:
+    """5,000 clients without a key that do not read /openapi.json would hold 400 MB."""
+    peer, answer, head = Keeping(), b"x" * size, b"HTTP/1.1 200 OK\r\n"
+    connection = Connection(peer, 30, RequestWaits(lambda: 30, 10))
+    if way == "plain":
+        response = PlainResponse(is_last=False)
+        response.start_response("200 OK", [("Content-Length", str(size))])
+        send_answer(connection, response, [answer])
+    else:
+        joining = Joining(connection)
+        joining.sendall(head)
+        joining.sendall(answer)
+    assert peer.taken.startswith(head)
+    assert peer.taken.endswith(answer)
+    shared = [one is answer or getattr(one, "obj", None) is answer for one in peer.given]
+    assert shared == ([False] if size == 1000 else [False, True, True, True])
+    assert peer.flags[0] == (0 if size == 1000 else socket.MSG_MORE), "head and body leave in one packet"
+    assert not any(peer.flags[1:])
