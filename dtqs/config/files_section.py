@@ -32,6 +32,13 @@ class FilesSection(Section):
         description="most bytes of uploads that one API process receives at the same time, at least max_upload_bytes; "
         "a further upload gets 503, to try again; 0: no limit but the disk",
     )
+    min_free_bytes: int = Field(
+        1 << 30,
+        ge=0,
+        le=1 << 44,
+        description="free bytes of the disk that uploads leave to outputs of tasks, at most a twentieth of the disk; "
+        "with less, an upload gets 503; 0: uploads may fill the disk",
+    )
     retention_days: float = Field(
         7.0,
         gt=0,

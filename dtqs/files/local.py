@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from dtqs.errors import NotFound
+from dtqs.errors import FilesUnavailable, NotFound
 from dtqs.files.pending import PendingFile, make_parents
 from dtqs.files.roots import open_file
 from dtqs.files.scratch import Scratch
@@ -40,11 +40,13 @@ class LocalStore:
         return open_file(name, self.path_of(file_id))
 
     def reader(self, file_id: str, start: int, end: int) -> "LocalReader":
-        """Begin to read a part of a file. Raises NotFound if the file is gone."""
+        """Begin to read a part of a file. Raises NotFound if the file is gone, FilesUnavailable."""
         try:
             return LocalReader(os.open(self.path_of(file_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), start, end)
         except FileNotFoundError:
             raise NotFound("file", file_id) from None
+        except OSError as error:
+            raise FilesUnavailable(f"a file cannot be opened: {error.strerror or error}") from error
 
     def remove(self, file_id: str) -> bool:
         """Delete a file, and tell whether it existed. Deleting a missing file is not an error."""

@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
 from dtqs.config import FilesSection
-from dtqs.errors import InputRefused
+from dtqs.errors import InputRefused, NotFound
 from dtqs.files.bucket import BucketSources, BucketStore
 from dtqs.files.fetch import Fetcher
+from dtqs.files.free_space import FreeSpace
 from dtqs.files.guard import Guard
 from dtqs.files.leftovers import Leftovers
-from dtqs.files.local import LocalStore
+from dtqs.files.local import LocalReader, LocalStore
 from dtqs.files.pending import PendingFile, disk_faults
 from dtqs.files.roots import Roots
 from dtqs.files.s3 import S3Client
@@ -47,6 +48,8 @@ class FileSpace:
         self._local = LocalStore(section.directory, self._scratch)
         self._bucket = BucketStore(section, client, self._scratch) if section.store == "s3" else None
         self._max_upload_bytes = section.max_upload_bytes
+        self.free = FreeSpace(section.directory, section.min_free_bytes)
+        """The space that uploads may take."""
         self.jail = section.jail
 
     @property
@@ -82,9 +85,27 @@ class FileSpace:
         """Return the path that a file has or would have in the folder. Raises NotFound for a malformed id."""
         return self._local.path_of(file_id)
 
+    def disk_reader(self, file_id: str, start: int, end: int) -> LocalReader | None:
+        """Begin to read a part of a file in the folder. None: it can only be in the bucket.
+
+        Raises NotFound if its bytes are gone, FilesUnavailable.
+        """
+        try:
+            return self._local.reader(file_id, start, end)
+        except NotFound:
+            if self._bucket is None:
+                raise
+            return None
+
+    def bucket_reader(self, file_id: str, start: int, end: int) -> StoredBytes:
+        """Begin to read a part of a file in the bucket. Raises NotFound if its bytes are gone, FilesUnavailable."""
+        if self._bucket is None:
+            raise NotFound("file", file_id)
+        return self._bucket.reader(file_id, start, end)
+
     def reader(self, file_id: str, start: int, end: int) -> StoredBytes:
         """Begin to read a part of an upload or output. Raises NotFound if its bytes are gone, FilesUnavailable."""
-        return self._store_of(file_id).reader(file_id, start, end)
+        return self.disk_reader(file_id, start, end) or self.bucket_reader(file_id, start, end)
 
     def new_upload(self) -> PendingFile:
         """Begin a file with the size limit of uploads. Raises FilesUnavailable when the disk is full."""
@@ -148,6 +169,10 @@ class FileSpace:
         Deleting a missing file is not an error.
         """
         return self._store_of(file_id).remove(file_id)
+
+    def remove_new(self, file_id: str) -> None:
+        """Delete a file that was just stored, so it is where new files go. Raises FilesUnavailable."""
+        self._store.remove(file_id)
 
     def look(self) -> None:
         """Check that the store can be reached. Raises FilesUnavailable."""

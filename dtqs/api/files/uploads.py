@@ -4,7 +4,7 @@ It exists once it is complete and durable and has its row.
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import falcon
@@ -12,17 +12,18 @@ from falcon.media.multipart import MultipartForm, MultipartParseError, Multipart
 from falcon.util.reader import BufferedReader
 
 from dtqs.api.access.auth import Auth, Caller
+from dtqs.api.files.incoming import IncomingFile
 from dtqs.api.files.upload_room import UploadRoom, UploadShare
 from dtqs.api.http.answer import answer
 from dtqs.api.http.body import checked_length, close_connection, cut_body, pieces
 from dtqs.api.http.byte_room import SMALL_BYTES, ByteRoom, ByteShare
-from dtqs.api.http.disk import in_thread
+from dtqs.api.http.disk import FileThreads
 from dtqs.api.http.names import name_of, safe_name
 from dtqs.api.http.query import Query
 from dtqs.api.submit.task_links import Links
 from dtqs.config import FilesSection
 from dtqs.errors import Invalid, Problem, UploadsFull
-from dtqs.files import FileSpace, PendingFile, TooLarge
+from dtqs.files import FileSpace, TooLarge
 from dtqs.store.file_rows import FileRows
 from dtqs.task import OutputFile
 
@@ -33,15 +34,14 @@ _CONTENT_TYPE_CHARACTERS = 300
 _PART_HEAD_BYTES = 2 << 10
 """Most bytes of the head of a form's part. Its file name has up to 255 characters, most of them percent-encoded."""
 _PIECE_BYTES = 1 << 20
-_SMALL_BYTES = 64 << 10
-"""Pieces up to this size are written at once: that costs less than handing them to a thread."""
-_LARGE_BYTES = 16 << 20
-"""A thread writes each piece of a file from this size on: a write that fails unlinks the file."""
 
 
 class Uploads:
-    def __init__(self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, section: FilesSection) -> None:
+    def __init__(
+        self, auth: Auth, space: FileSpace, rows: FileRows, links: Links, section: FilesSection, threads: FileThreads
+    ) -> None:
         self._auth, self._space, self._rows, self._links = auth, space, rows, links
+        self._threads = threads
         self._max_upload_bytes, self._room = section.max_upload_bytes, UploadRoom(section.receiving_bytes)
         self._memory = ByteRoom(0, UploadsFull)
         """Room for the pieces of all uploads. Without it they are smaller, and no upload is refused."""
@@ -60,7 +60,7 @@ class Uploads:
         try:
             self._rows.insert(upload, caller.key_id)
         except BaseException:
-            _remove(self._space, upload)
+            self._remove(upload.file_id)
             raise
         resp.set_header("Location", self._links.file(upload.file_id))
         document = {
@@ -85,47 +85,35 @@ class Uploads:
             if is_form:
                 return self._receive_form(req, limit_bytes, share, memory)
             name = query.first("name") or name_of(req.get_header("Content-Disposition"))
-            with _ended(self._space.new_upload()) as pending, closing(pieces(req, limit_bytes, memory.piece)) as body:
-                _write(pending, body, share)
-                return _commit(pending, safe_name(name), self._space.over_network, share)
+            body = pieces(req, limit_bytes, memory.piece)
+            with closing(IncomingFile(self._space, self._threads)) as incoming, closing(body):
+                _write(incoming, body, share)
+                return _commit(incoming, safe_name(name), share)
 
     def _receive_form(self, req: falcon.Request, limit_bytes: int, share: UploadShare, memory: ByteShare) -> OutputFile:
-        received: OutputFile | None = None
+        received: str | None = None
         whole = pieces(req, limit_bytes + FORM_OVERHEAD_BYTES, memory.piece)
-        with _ended(self._space.new_upload()) as pending, closing(whole):
+        with closing(IncomingFile(self._space, self._threads)) as incoming, closing(whole):
             for part in _form(req, whole, limit_bytes + FORM_OVERHEAD_BYTES):
                 name = _filename(part)
                 if received or not name:
                     raise Invalid(
                         [Problem((part.name or "body")[:100], "a form with one file and nothing else is allowed")]
                     )
-                _write(pending, _of_part(part, memory), share)
-                if pending.size_bytes > limit_bytes:
+                _write(incoming, _of_part(part, memory), share)
+                if incoming.size_bytes > limit_bytes:
                     raise TooLarge("upload", limit_bytes)
-                received = OutputFile(pending.file_id, safe_name(name), pending.media_type, 0, "")
+                received = safe_name(name)
             if received is None:
                 raise Invalid([Problem("body", "a form with one file is needed")])
-            return _commit(pending, received.name, self._space.over_network, share)
+            return _commit(incoming, received, share)
 
-
-@contextmanager
-def _ended(pending: PendingFile) -> Iterator[PendingFile]:
-    """Remove what is left of a file at the end: in a thread if it is large, since to unlink 2 GiB takes 100 ms."""
-    try:
-        yield pending
-    finally:
-        if pending.size_bytes <= _PIECE_BYTES:
-            pending.abort()
+    def _remove(self, file_id: str) -> None:
+        """Remove a stored upload that gets no row. A request over the network lets others run while it waits."""
+        if self._space.over_network:
+            self._space.remove_new(file_id)
         else:
-            in_thread(pending.abort)
-
-
-def _remove(space: FileSpace, upload: OutputFile) -> None:
-    """Remove a stored upload that gets no row. A request over the network lets others run while it waits."""
-    if space.over_network:
-        space.remove(upload.file_id)
-    else:
-        in_thread(space.remove, upload.file_id)
+            self._threads.run(self._space.remove_new, file_id)
 
 
 def _of_part(part: Any, memory: ByteShare) -> Iterator[bytes]:
@@ -176,17 +164,13 @@ def _filename(part: Any) -> str | None:
     return name
 
 
-def _write(pending: PendingFile, body: Iterator[bytes], share: UploadShare) -> None:
+def _write(incoming: IncomingFile, body: Iterator[bytes], share: UploadShare) -> None:
     for piece in body:
-        share.cover(pending.size_bytes + len(piece))
-        if len(piece) <= _SMALL_BYTES and pending.size_bytes < _LARGE_BYTES:
-            pending.write(piece)
-        else:
-            in_thread(pending.write, piece)
+        share.cover(incoming.size_bytes + len(piece))
+        incoming.write(piece)
 
 
-def _commit(pending: PendingFile, name: str, over_network: bool, share: UploadShare) -> OutputFile:
-    """Commit the file: in a thread if that waits for a disk. A commit over the network lets other requests run."""
-    share.has_come, media_type = True, pending.media_type
-    file_id, size_bytes, sha256 = pending.commit() if over_network else in_thread(pending.commit)
+def _commit(incoming: IncomingFile, name: str, share: UploadShare) -> OutputFile:
+    share.has_come = True
+    file_id, size_bytes, sha256, media_type = incoming.commit()
     return OutputFile(file_id, name, media_type, size_bytes, sha256)

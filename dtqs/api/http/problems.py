@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import falcon
 
-from dtqs.api.http.refusal import MEDIA_TYPE, RETRY_AFTER_SECONDS, SHOWN_PROBLEMS, document
+from dtqs.api.http.refusal import HEADERS, MEDIA_TYPE, RETRY_AFTER_SECONDS, SHOWN_PROBLEMS, document
 from dtqs.errors import (
     AboveCeiling,
     AnswersFull,
@@ -25,7 +25,7 @@ from dtqs.errors import (
     TransientError,
     UploadsFull,
 )
-from dtqs.files import TooLarge
+from dtqs.files import DiskReserved, TooLarge
 from dtqs.uuid7 import uuid7
 
 _REASONS = {
@@ -35,8 +35,17 @@ _REASONS = {
     UploadsFull: "too many bytes of uploads are on their way",
     BodiesFull: "too many large bodies are on their way",
     AnswersFull: "too many bytes of large answers are on their way",
+    DiskReserved: "the disk of the files is almost full, and the rest is kept for outputs of tasks,",
     FilesUnavailable: "the place where files are kept cannot be reached, or is full,",
 }
+
+_OF_CONTENT = (
+    "accept-ranges", "content-disposition", "content-encoding", "content-language", "content-length",
+    "content-location", "content-range", "content-security-policy", "etag", "expires", "last-modified", "location",
+    "preference-applied",
+)  # fmt: skip
+"""Headers that describe the answer which the problem replaces. With the ETag of a file, a cache would keep the problem
+document as that file."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +68,10 @@ def add_handlers(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
 def write(
     resp: falcon.Response, status: HTTPStatus, detail: str, errors: Sequence[Problem] = (), instance: str | None = None
 ) -> None:
-    """Make the response a problem document."""
+    """Make the response a problem document, whatever it was before."""
+    for name in _OF_CONTENT:
+        resp.delete_header(name)
+    resp.set_headers(HEADERS)
     resp.status = f"{int(status)} {status.phrase}"
     resp.content_type = MEDIA_TYPE
     resp.stream = None
@@ -69,6 +81,8 @@ def write(
 def _serialize(_: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     status = HTTPStatus(error.status_code)
     write(resp, status, error.description or status.description or status.phrase)
+    if error.headers is not None:
+        resp.set_headers(error.headers)  # such as the Content-Range of a 416
 
 
 def _not_found(_: falcon.Request, resp: falcon.Response, error: Exception, __: object) -> None:

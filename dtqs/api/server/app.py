@@ -17,6 +17,7 @@ from dtqs.api.health import Healthz, Readyz
 from dtqs.api.http import problems
 from dtqs.api.http.answer import Answer
 from dtqs.api.http.byte_room import ByteRoom
+from dtqs.api.http.disk import FileThreads
 from dtqs.api.http.held_answers import HeldAnswers
 from dtqs.api.http.request_ids import RequestIds
 from dtqs.api.http.submit_spans import SubmitSpans
@@ -115,8 +116,9 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
     app.add_route("/tasks/{task_id}/cancel", Cancel(auth, store.reads, operations, turns, answers))
     retry = Retry(auth, parts.examiner, limits, room, store.reads, store.tasks, operations, links, turns, answers)
     app.add_route("/tasks/{task_id}/retry", retry)
-    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files))
-    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files, answers))
+    threads = FileThreads()
+    app.add_route("/files", Uploads(auth, parts.space, store.files, links, parts.config.files, threads))
+    app.add_route("/files/{file_id}", Downloads(auth, parts.space, store.files, answers, threads))
     app.add_route("/healthz", Healthz())
     app.add_route("/readyz", Readyz(store.database, parts.link, parts.fitness))
     pools = {name: types_of(pool, parts.config.routes) for name, pool in parts.config.pools.items()}

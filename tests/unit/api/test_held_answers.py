@@ -12,6 +12,7 @@ from dtqs.api.files.downloads import Pieces
 from dtqs.api.http import problems
 from dtqs.api.http.body import HOLDER
 from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES, ByteRoom
+from dtqs.api.http.disk import FileThreads
 from dtqs.api.http.held_answers import HeldAnswers
 from dtqs.api.submit.resource import Submit
 from dtqs.api.submit.task_links import Links
@@ -116,12 +117,12 @@ class Stored:
 def test_a_download_without_room_has_small_pieces() -> None:
     room = ByteRoom(1 << 20, AnswersFull)
     stored: Any = Stored()
-    pieces = Pieces(stored, 3 << 20, room.share("one"))
+    pieces = Pieces(stored, 3 << 20, room.share("one"), FileThreads())
     next(pieces)
     assert not room.has_room("one", HALF)
     full = room.share("one")
     full.cover(HALF - (1 << 20))
-    other = Pieces(stored, 3 << 20, room.share("one"))
+    other = Pieces(stored, 3 << 20, room.share("one"), FileThreads())
     next(other)
     assert stored.sizes == [1 << 20, SMALL_BYTES]
     for each in (pieces, other):

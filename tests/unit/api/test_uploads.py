@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,10 +15,11 @@ from falcon.testing import create_environ
 from dtqs.api.files import upload_room
 from dtqs.api.files.uploads import Uploads
 from dtqs.api.http.byte_room import MOST_BYTES, SMALL_BYTES
+from dtqs.api.http.disk import FileThreads
 from dtqs.api.submit.task_links import Links
 from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable, StoreUnavailable
-from dtqs.files import FileSpace, PendingFile
+from dtqs.files import DiskReserved, FileSpace, PendingFile
 
 SIZE = 3 << 20
 FORM = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s\r\n--b--\r\n'
@@ -45,10 +47,11 @@ def uploads(tmp_path: Path) -> Uploads:
     return uploads_of(FilesSection(directory=tmp_path))
 
 
-def uploads_of(section: FilesSection) -> Uploads:
+def uploads_of(section: FilesSection, threads: FileThreads | None = None) -> Uploads:
     caller = SimpleNamespace(name_space="key", key_id="key", ceilings=None)
     auth, rows = SimpleNamespace(require=lambda *_: caller), SimpleNamespace(insert=lambda *_: None)
-    return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), Links("", None), section)
+    links = Links("", None)
+    return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), links, section, threads or FileThreads())
 
 
 def incoming(uploads: Uploads, kind: str) -> tuple[Incoming, falcon.Request]:
@@ -140,7 +143,7 @@ def test_the_temporary_file_of_an_upload_elsewhere_is_deleted_in_a_thread(
             raise OSError("the storage is away")
 
     pending = PendingFile("id", tmp_path / "id.part", keep)
-    uploads._space = cast(Any, SimpleNamespace(new_upload=lambda: pending, over_network=True))
+    uploads._space = cast(Any, SimpleNamespace(new_upload=lambda: pending, over_network=True, free=uploads._space.free))
     if fails:
         with pytest.raises(FilesUnavailable):
             uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
@@ -192,3 +195,84 @@ def test_a_slow_upload_that_ends_for_another_key_gets_503_and_leaves_its_room(
     gevent.joinall(waiting, timeout=10)
     assert got == [SIZE]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def ticks_while(blocked: threading.Event, unblock: Callable[[], object], work: Callable[[], object]) -> int:
+    """Run the work in a greenlet. Return how often the loop turned while the disk did not answer."""
+    ticks, working = 0, gevent.spawn(work)
+    with gevent.Timeout(20):
+        while not blocked.is_set():
+            gevent.sleep(0.001)
+            if working.ready():
+                working.get()
+        for _ in range(20):
+            gevent.sleep(0)
+            ticks += 1
+            assert not working.ready()
+        unblock()
+        working.get()
+    return ticks
+
+
+@pytest.mark.parametrize("size", [10, 3 << 20])
+@pytest.mark.parametrize("step", ["open", "write", "fsync", "unlink"])
+def test_a_disk_that_does_not_answer_stops_no_other_request(
+    uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, size: int
+) -> None:
+    blocked, answers, real = threading.Event(), threading.Event(), getattr(os, step)
+
+    def stalled(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            pytest.fail("the disk is used in the loop")
+        blocked.set()
+        answers.wait(20)
+        return real(*arguments, **options)
+
+    body, req = incoming(uploads, "raw")
+    body.whole, req.env["CONTENT_LENGTH"] = b"x" * size, str(size)
+    body.ends_at = size
+    monkeypatch.setattr(os, step, stalled)
+    assert ticks_while(blocked, answers.set, lambda: uploads.on_post(req, falcon.Response())) == 20
+    assert [path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()] == [size]
+
+
+def test_uploads_get_503_while_all_threads_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = uploads_of(FilesSection(directory=tmp_path), FileThreads(2, 0.05))
+    answers, real, waiting = threading.Event(), os.open, []
+
+    def stalled(*arguments: Any, **options: Any) -> int:
+        waiting.append(arguments)
+        answers.wait(20)
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", stalled)
+        first = [gevent.spawn(uploads.on_post, incoming(uploads, "raw")[1], falcon.Response()) for _ in range(2)]
+        with gevent.Timeout(20):
+            while len(waiting) < 2:
+                gevent.sleep(0.001)
+        with pytest.raises(FilesUnavailable, match="all 2 threads for files"):
+            uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
+    answers.set()
+    gevent.joinall(first, timeout=20, raise_error=True)
+    uploads.on_post(incoming(uploads, "raw")[1], falcon.Response())
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
+    assert not uploads._memory._by_key
+
+
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_an_upload_that_would_take_the_reserve_of_the_disk_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    uploads, real = uploads_of(FilesSection(directory=tmp_path, min_free_bytes=1 << 30)), os.statvfs
+
+    def nearly_full(path: Any) -> Any:
+        free = (1 << 30) + SIZE // 2
+        return SimpleNamespace(f_frsize=1, f_blocks=1 << 40, f_bavail=free, f_files=0, f_favail=0)
+
+    monkeypatch.setattr(os, "statvfs", nearly_full)
+    with pytest.raises(DiskReserved, match="min_free_bytes"):
+        uploads.on_post(incoming(uploads, kind)[1], falcon.Response())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    monkeypatch.setattr(os, "statvfs", real)
+    uploads._space.add_output("x", lambda file: file.write(b"x"), "text/plain")
