@@ -104,6 +104,11 @@ class ApiKeys:
         rows = self._database.run("find_key_of_session", {"id": key_id, "session_id": session_id})
         return _key(rows[0]) if rows else None
 
+    def find_of_ticket(self, key_id: str) -> ApiKey | None:
+        """Return the key that a ticket names, unless it was revoked. Raises StoreUnavailable."""
+        rows = self._database.run("find_key_of_ticket", {"id": key_id})
+        return _key(rows[0]) if rows else None
+
     def end_session(self, session_id: str, expires_at: int) -> None:
         """Refuse the session from now on. Raises StoreUnavailable."""
         self._database.run("end_session", {"session_id": session_id, "expires_at": expires_at})

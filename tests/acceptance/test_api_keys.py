@@ -287,6 +287,15 @@ def test_a_ticket_opens_the_stream_of_its_tasks_only(shared: System) -> None:
         assert anybody.get(f"/tasks/{ids[0]}", headers={"Authorization": f"Bearer {ticket}"}).status_code == 401
 
 
+def test_a_ticket_ends_with_the_key_of_its_submit(shared: System, new_key: NewKey) -> None:
+    link = submitted(new_key("leaver", "submit"))["links"]["sse"]
+    assert httpx.get(shared.url + link).status_code == 200
+    with open_store(shared) as store:
+        store.api_keys.revoke("leaver")
+    eventually(lambda: httpx.get(shared.url + link).status_code == 401, 8)
+    assert "its API key was revoked" in httpx.get(shared.url + link).json()["detail"]
+
+
 def test_a_forged_or_expired_ticket_is_refused(shared: System) -> None:
     answer = submitted(shared.client)
     ticket = answer["links"]["sse"].partition("&ticket=")[2]

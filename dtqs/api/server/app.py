@@ -8,6 +8,7 @@ import falcon
 from dtqs.api.access.auth import Auth
 from dtqs.api.access.origin import OwnHosts
 from dtqs.api.access.sessions import Sessions
+from dtqs.api.access.ticket_keys import TicketKeys
 from dtqs.api.access.tickets import Tickets
 from dtqs.api.backlog import BacklogResource
 from dtqs.api.files.downloads import Downloads
@@ -98,7 +99,7 @@ def create_app(parts: AppParts, traces: "ApiTraces | None" = None) -> App:
         answers.require(holder)
 
     auth = Auth(keys.find, sessions, OwnHosts(api.public_url), api.auth, api.trusted_proxies, may_write)
-    tickets = Tickets(parts.secret, api.ticket_seconds)
+    tickets = Tickets(parts.secret, api.ticket_seconds, TicketKeys(keys.find_of_ticket).is_revoked)
     links = Links(api.public_url, tickets if api.auth else None)
     spans = [SubmitSpans(traces)] if traces else []
     app: App = falcon.App(response_type=Answer, middleware=[RequestIds(), *spans, HeldAnswers(answers)])

@@ -85,7 +85,7 @@ class Hub:
         self._registry.end_streams()
 
     def admits(self, holder: str, most: int, tasks: int = 1) -> bool:
-        """Tell whether a stream of this API key may open. Above `most`, others may end for it. `tasks`: their number."""
+        """Tell whether a stream of this API key and some tasks may open. Above `most`, others may end for it."""
         if self.closing:
             return False
         most, places = min(most, self._most), self._registry.places

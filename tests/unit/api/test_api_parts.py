@@ -1,10 +1,12 @@
 """The small pure parts of the API: ids, tickets, file names, the start of a task's events, times."""
 
 import time
+from types import SimpleNamespace
 
 import falcon
 import pytest
 
+from dtqs.api.access import ticket_keys
 from dtqs.api.access.signing import Signer
 from dtqs.api.access.tickets import _EARLIER_TICKET, EARLIER_KEY, Tickets
 from dtqs.api.http.names import disposition, name_of, safe_name
@@ -13,6 +15,7 @@ from dtqs.api.submit.envelope import parse
 from dtqs.api.submit.task_links import Links
 from dtqs.errors import Invalid
 from dtqs.id_run import is_among, new_ids, next_id
+from dtqs.store.api_keys import REMEMBERED_SECONDS, ApiKey
 from dtqs.store.reads import TaskLogRow
 from dtqs.task import Status
 from dtqs.uuid7 import is_uuid, uuid7
@@ -55,6 +58,33 @@ def test_a_ticket_of_an_earlier_version_is_valid_and_names_no_key() -> None:
     late, _ = Signer(KEY, _EARLIER_TICKET, -60).sign(first_bytes(ids[0]), 2)
     with pytest.raises(falcon.HTTPUnauthorized):
         Tickets(KEY, 60).open(late)
+
+
+def test_a_ticket_ends_with_its_key_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, key_id, ids = [0.0], uuid7(), new_ids(1)
+    keys, asked = {key_id: ApiKey(key_id, "x", ("submit",))}, list[str]()
+
+    def find(asked_id: str) -> ApiKey | None:
+        asked.append(asked_id)
+        return keys.get(asked_id)
+
+    monkeypatch.setattr(ticket_keys, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    tickets = Tickets(KEY, 60, ticket_keys.TicketKeys(find).is_revoked)
+    ticket = tickets.sign(key_id, ids[0])
+    assert tickets.open(ticket).key_id == key_id
+    keys.clear()
+    now[0] = REMEMBERED_SECONDS - 0.1
+    assert tickets.open(ticket)
+    now[0] = REMEMBERED_SECONDS + 0.1
+    for _ in range(2):
+        with pytest.raises(falcon.HTTPUnauthorized) as refused:
+            tickets.open(ticket)
+    assert "its API key was revoked" in str(refused.value.description)
+    assert asked == [key_id] * 2
+    with pytest.raises(falcon.HTTPUnauthorized):
+        tickets.open(Tickets(b"guessed", 60).sign(uuid7(), ids[0]))
+    assert tickets.open(Signer(KEY, _EARLIER_TICKET, 60).sign(first_bytes(ids[0]), 2)[0]).key_id == EARLIER_KEY
+    assert len(asked) == 2, "only a genuine ticket that names a key needs a look-up"
 
 
 def test_every_changed_character_of_a_ticket_is_detected() -> None:
