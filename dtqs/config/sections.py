@@ -107,11 +107,7 @@ class ApiSection(Section):
         1.0, ge=0.05, le=60, description="seconds that a client of a stream waits before it reconnects"
     )
     reread_seconds: float = Field(
-        3.0,
-        ge=0.1,
-        le=60,
-        description="seconds between two reads of the watched tasks, in case an event was lost; if they are more than "
-        "1500 for each second, keys take turns, and some are read later",
+        3.0, ge=0.1, le=60, description="seconds between two reads of watched tasks, in case an event was lost"
     )
     shutdown_seconds: float = Field(
         10.0,
