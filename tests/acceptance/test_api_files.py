@@ -137,13 +137,13 @@ def test_uploads_beyond_the_room_of_a_process_are_refused_until_one_has_ended(sy
     one = system({"files": {"max_upload_bytes": 4_000_000, "receiving_bytes": 6_000_000}}, supervisor=False)
     head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {one.key}\r\nContent-Length: 4000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(one.url.rpartition(":")[2]))) as line:
-        line.sendall(head.encode() + b"x" * 1000)
-        eventually(lambda: stored(one), 10, "the upload has begun")
+        line.sendall(head.encode() + b"x" * 18_000)
+        eventually(lambda: stored(one), 10, "the upload has begun: its first piece of 16 KiB has come")
         assert one.client.post("/files", content=b"x" * 4_000_000).status_code == 201, (
             "an announced length takes no room"
         )
         (begun,) = [path for path in stored(one) if path.stat().st_size < 4_000_000]
-        line.sendall(b"x" * 3_498_000)
+        line.sendall(b"x" * 3_481_000)
         eventually(lambda: begun.stat().st_size >= 3 << 20, 10, "three pieces have come")
         for content in (b"x" * 3_000_000, iter([b"x" * 3_000_000])):
             refused = one.client.post("/files", content=content)
