@@ -12,9 +12,12 @@ _WAIT_SECONDS = 2.0
 
 
 def kill_descendants(spared: Collection[int] = ()) -> None:
-    """Kill and reap all descendants of this process but the spared children, for two seconds at most."""
+    """Kill and reap all descendants of this process but the spared children, for two seconds at most.
+
+    The resource tracker of multiprocessing is spared, too.
+    """
     give_up = time.monotonic() + _WAIT_SECONDS
-    killed = set[int]()
+    spared, killed = _resource_tracker().union(spared), set[int]()
     while children := [pid for pid in _children(os.getpid()) if pid not in spared]:
         for descendant in [process for pid in children for process in (*_below(pid), pid)]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -27,26 +30,28 @@ def kill_descendants(spared: Collection[int] = ()) -> None:
             break
         time.sleep(0.005)
     if killed:
-        _forget_servers(killed)
+        _forget_fork_server(killed)
 
 
-def _forget_servers(killed: Collection[int]) -> None:
-    """Let multiprocessing start its servers again for the next attempt.
+def _resource_tracker() -> set[int]:
+    """Return the pid of multiprocessing's tracker, if it runs. It is idle, and ends with this process.
 
-    Its fork server would fail, since it expects to reap that process itself. Its resource tracker would warn.
+    Named semaphores and shared memory outlast an attempt, and the next tracker would not know them.
     """
-    server: Any = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
     tracker: Any = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)
+    pid = getattr(tracker, "_pid", None)
+    return {pid} if isinstance(pid, int) else set()
+
+
+def _forget_fork_server(killed: Collection[int]) -> None:
+    """Let multiprocessing start its fork server again for the next attempt. It expects to reap it itself."""
+    server: Any = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
     # other versions of Python may have other attributes
     with contextlib.suppress(AttributeError, TypeError, OSError):
         if server is not None and server._forkserver_pid in killed:
             server._forkserver_pid, end = None, server._forkserver_alive_fd
             os.close(end)
             server._forkserver_address = server._forkserver_alive_fd = None
-    with contextlib.suppress(AttributeError, TypeError, OSError):
-        if tracker is not None and tracker._pid in killed:
-            tracker._pid, end, tracker._fd = None, tracker._fd, None
-            os.close(end)
 
 
 def _below(pid: int) -> list[int]:

@@ -9,7 +9,9 @@ from dtqs.worker.descendants import kill_descendants
 
 if __name__ == "__main__":
     for _ in range(2):
-        child = multiprocessing.get_context("forkserver").Process(target=abs, args=(1,))
+        context = multiprocessing.get_context("forkserver")
+        lock = context.Lock()
+        child = context.Process(target=repr, args=(lock,))
         child.start()
         child.join(20)
         print(child.exitcode)
