@@ -3,7 +3,7 @@
 import json
 
 from tests.support.browser import Page
-from tests.support.fix_browser import blocked, go
+from tests.support.fix_browser import blocked, go, run_with
 from tests.support.fix_system import System
 from tests.support.helpers import eventually
 
@@ -78,6 +78,24 @@ def test_times_go_on_by_the_clock_of_the_server(page: Page, shared: System) -> N
     texts.append(page.text("#failures"))
     assert [text for text in texts if " h " in text or "60 min" in text] == []
     assert shared.client.post(f"/tasks/{later}/cancel").status_code == 200
+
+
+def test_the_clock_fits_all_answers(page: Page) -> None:
+    """A `Date` header has whole seconds. So it says little alone, and nothing against a clock that fits."""
+    answers = """(() => {
+        const real = Date.now(), at = (moment) => new Date(moment).toUTCString(), found = [];
+        const ahead = () => found.push(Math.round((clock.now() - Date.now()) / 100) / 10);
+        const answer = (seconds, moment = 0) =>
+            clock.learn(at(real + 1000 * seconds), real + moment, real + moment + 20);
+        for (const seconds of [0, 3600, 3600.5, 0]) { answer(seconds); ahead(); }
+        for (const seconds of [0.1, -7200, null]) { clock.learnAhead(seconds); ahead(); }
+        return found;
+    })()"""
+    same, fast, still_fast, again, noise, slow, unknown = run_with(page, "clock", answers)
+    assert [same, again, noise, unknown] == [0, 0, 0, 0]
+    assert 3598.5 < fast <= 3600.5
+    assert abs(still_fast - fast) < 1.5
+    assert slow == -7200
 
 
 def test_a_large_value_is_shown_in_part_and_built_once(page: Page, shared: System) -> None:

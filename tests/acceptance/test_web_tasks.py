@@ -34,6 +34,7 @@ def test_chosen_tasks_stay_in_the_list_and_are_named_in_the_question(page: Page,
     page.wait("dialog", "Cancel 3 tasks?")
     for task_id in (*first[:2], others[-1]):
         page.wait("dialog .names", f"echo {task_id}")
+    assert page.run("document.activeElement.innerText") == "No"
     page.click("#confirm-yes")
     page.wait("#notes", "Cancelled: 3")
     eventually(lambda: first[0] not in page.run(_ROWS), 5, "rows that nobody chose any more leave the list")

@@ -2,6 +2,7 @@
 // this module reconnects after an error response. A hidden page has no stream: a browser has only six connections.
 
 import { get, mayBeLoggedOut, Problem, trouble } from "./api.js";
+import { learnAhead } from "./clock.js";
 import { read } from "./exact.js";
 
 const RETRY_SECONDS = [1, 2, 4, 8];
@@ -180,6 +181,7 @@ function addPoints(points) {
 
 function onReading({ reading, rates, point }) {
   readAt = performance.now();
+  learnAhead(reading.clock_ahead_seconds);
   Object.assign(system, { reading, rates, isStale: false, trouble: null });
   for (const { name, state } of [reading.database, reading.broker])
     system.awaySince[name] = state === "ok" ? undefined : (system.awaySince[name] ?? reading.at);
