@@ -109,6 +109,8 @@ def test_a_process_waits_for_the_one_that_refills_and_goes_on_if_that_dies(world
     assert publish(world) == 4
     assert not first.step()
     assert not first.has(QUEUE)
+    world.rows("UPDATE settings SET updated_at = now() - interval '11 s' WHERE name LIKE 'refill %%' RETURNING 1")
+    assert world.store.queues.left_refills([QUEUE]) == [], "it has ended"
 
 
 def test_a_refill_by_a_clock_that_was_stepped_back_since_covers_nothing(world: World) -> None:

@@ -341,7 +341,7 @@ MUTATIONS = [
         ("FROM seen WHERE lost", "FROM seen"),
     ),
     *_of("take_refill.sql", "refill.value ->> 'by' = %(process_id)s::text OR "),
-    *_of("keep_refill.sql", " AND value ->> 'by' = %(process_id)s::text"),
+    *_of("keep_refill.sql", " AND value ->> 'by' = %(process_id)s::text AND value ->> 'cut' = %(cut)s::text"),
     *_of("left_refills.sql", " AND NOT (value ->> 'ended')::boolean"),
     *_of("due_hints.sql", " AND due_at <= now()"),
     *_of("beat.sql", " AND dead_at IS NULL", ("heartbeat_at = now(), ", "")),
