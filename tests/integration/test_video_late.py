@@ -1,4 +1,4 @@
-"""Tracks that begin late, in formats whose clock may jump: ffmpeg moves the clock to the first track in use."""
+"""Tracks that begin late, above all in formats where ffmpeg moves the clock to the first track in use."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dtqs.errors import PermanentError
-from tests.support.films import Run, ffmpeg, frames, near, opened
+from tests.support.films import Run, facts, ffmpeg, frames, near, opened
 
 FAST = {"speed": "ultrafast", "mute": True}
 SMALL = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-bf", "0")
@@ -59,6 +59,35 @@ def test_a_part_keeps_its_time_if_it_begins_little_after_the_lead_of_the_reading
     assert [flash(path) for _, path in made] == pytest.approx([23 - start] * 3, abs=0.21)
     assert [output["duration_seconds"] for output, _ in made] == pytest.approx(
         [24 - start, 24 - start, 23.6 - start], abs=0.25
+    )
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])
+@pytest.mark.parametrize("delays", [(0, 3), (3, 0)])
+def test_a_part_ends_at_its_end_although_one_track_begins_late(
+    transcode: Run, sources: Path, name: str, delays: tuple[int, int]
+) -> None:
+    """Try late audio and late video. ffmpeg counts the length of a part from the first frame of each track.
+
+    The audio is silent up to 3.5 s.
+    """
+    inputs: list[str] = []
+    tone = f"aevalsrc='if(gte(t,{3.5 - delays[1]}),sin(2764*t),0)':s=48000"
+    for delay, graph in zip(delays, ("testsrc2=s=64x48:r=25", tone), strict=True):
+        inputs += ["-itsoffset", str(delay), "-f", "lavfi", "-i", f"{graph}:d={9 - delay}"]
+    ffmpeg(*inputs, "-map", "0", "-map", "1", *SMALL, "-g", "25", "-c:a", "aac", sources / name)
+    parts: list[dict[str, Any]] = [{"end_seconds": 5}, {"start_seconds": 1, "end_seconds": 5}]
+    made = transcode(
+        sources / name,
+        *(part | {"speed": "ultrafast"} for part in parts),
+        parts[1] | {"format": "mp3"},
+        parts[1] | {"format": "gif", "fps": 5},
+    )
+    assert [output["duration_seconds"] for output, _ in made] == pytest.approx([5, 4, 4, 4], abs=0.1)
+    assert [silent_seconds(path) for _, path in made[:3]] == pytest.approx([3.5, 2.5, 2.5], abs=0.1)
+    found = facts(made[0][1])
+    assert [float(found[kind]["start_time"]) + float(found[kind]["duration"]) for kind in ("video", "audio")] == (
+        pytest.approx([5, 5], abs=0.1)
     )
 
 

@@ -29,6 +29,15 @@ def trim_video(stream: Stream, seconds: float) -> Stream:
     return stream.filter("trim", start=_exact(seconds)).filter("setpts", f"PTS-{_exact(seconds)}/TB")
 
 
+def end_video(stream: Stream, seconds: float | None) -> Stream:
+    """Drop the frames from this time on. ffmpeg's own limit counts from the first frame, which may come late."""
+    return stream if seconds is None else stream.filter("trim", end=_exact(seconds - _ROUNDING_SECONDS))
+
+
+def end_audio(stream: Stream, seconds: float | None) -> Stream:
+    return stream if seconds is None else stream.filter("atrim", end=_exact(seconds))
+
+
 def repeat_last(stream: Stream) -> Stream:
     """Show the last frame twice."""
     return stream.filter("tpad", stop=1, stop_mode="clone")

@@ -95,6 +95,8 @@ class Source:
 
     made: Stream
     lead_seconds: float
+    end_seconds: float | None
+    """The end of the part on the input's clock."""
     excerpt: Excerpt | None = None
 
     def picture(self, picture: Picture, *, repeats_last: bool = False, from_start: bool = False) -> Stream:
@@ -103,7 +105,8 @@ class Source:
         `repeats_last`: add a last frame that stays for long once more, for formats that cannot store its duration.
         `from_start`: show the first frame from the begin of the part, for formats whose tracks must begin together.
         """
-        stream, timing = self.made[str(picture.index)], self.excerpt.video if self.excerpt else None
+        stream = filters.end_video(self.made[str(picture.index)], self.end_seconds)
+        timing = self.excerpt.video if self.excerpt else None
         if timing is None or self.excerpt is None:
             return filters.trim_video(stream, self.lead_seconds)
         if repeats_last and timing.is_held:
@@ -120,7 +123,8 @@ class Source:
 
     def sound(self, sound: Sound) -> Stream:
         """Return an audio track at its original time: silence fills what is missing before and between."""
-        stream = filters.trim_audio(self.made[str(sound.index)], self.lead_seconds)
+        stream = filters.end_audio(self.made[str(sound.index)], self.end_seconds)
+        stream = filters.trim_audio(stream, self.lead_seconds)
         timing = self.excerpt.audio if self.excerpt else None
         return filters.fill_gaps(stream, timing) if timing and (timing.is_late or timing.has_gaps) else stream
 
@@ -191,12 +195,16 @@ class Studio:
         begin = max(0.0, first - _ROUNDING_SECONDS)
         if self.container.has_no_index:
             begin = max(0.0, begin - _LEAD_SECONDS)
+        elif begin and begin < self.timeline.latest_picture_seconds:
+            begin = 0.0  # ffmpeg seeks to a frame, here the first one, and would skip the audio before it
         clock = max(begin, late := self._late_seconds(part))
         if clock == late:
             begin = 0.0 if self.container.has_no_index else max(0.0, late - _ROUNDING_SECONDS)
         length = None if span.length_seconds is None else span.length_seconds + span.start_seconds - begin
         made = command.source(self.file, self.container, limits, TimeSpan(begin, length), self._input_options())
-        return Source(made, span.start_seconds - clock, part if isinstance(part, Excerpt) else None)
+        lead = span.start_seconds - clock
+        end = None if span.length_seconds is None else lead + span.length_seconds
+        return Source(made, lead, end, part if isinstance(part, Excerpt) else None)
 
     def _late_seconds(self, part: Excerpt | TimeSpan) -> float:
         """Return the begin of the first track in use, if the clock of the format may jump.

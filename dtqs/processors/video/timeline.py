@@ -55,6 +55,11 @@ class Timeline:
         kept: list[Picture | Sound] = [*([picture] if picture else []), *self._video.sounds]
         return max((self._extents[track.index].end_seconds for track in kept), default=0.0)
 
+    @property
+    def latest_picture_seconds(self) -> float:
+        """The begin of the video track that begins last."""
+        return max((self._extents[picture.index].begin_seconds for picture in self._video.pictures), default=0.0)
+
     @cached_property
     def _extents(self) -> dict[int, TrackExtent]:
         tracks, complaints = self._read_packets()
