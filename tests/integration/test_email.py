@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -31,6 +32,7 @@ from dtqs.processors.email.payload import EmailPayload
 from dtqs.processors.email.settings import EmailSettings
 from dtqs.processors.email.smtp import MailServer
 from dtqs.task import Effect
+from tests.support.certificates import two_authorities
 from tests.support.fix_mail import Serve
 from tests.support.fix_processors import Attempt
 from tests.support.interrupts import interrupted
@@ -257,6 +259,23 @@ def test_implicit_tls_works(serve: Serve, processor: Make, attempt: Attempt) -> 
     server = serve(tls_first=True)
     send(processor(server), attempt)
     assert server.mails[0].login
+
+
+def test_a_renewed_ca_file_is_read_before_the_next_connection(
+    server: MailServerUnderTest, processor: Make, attempt: Attempt, tmp_path: Path
+) -> None:
+    genuine, used = server.ca_file.read_bytes(), tmp_path / "used.pem"
+    two_authorities(tmp_path)
+    used.write_bytes((tmp_path / "other.pem").read_bytes())
+    sender = processor(server, ca_file=str(used))
+    with pytest.raises(ServerUnreachable, match="its certificate is not valid"):
+        send(sender, attempt)
+    used.write_bytes(genuine)
+    send(sender, attempt)
+    sender.close()
+    used.unlink()
+    send(sender, attempt)
+    assert len(server.mails) == 2, "without the file, for a while, the last one counts"
 
 
 @pytest.mark.parametrize(

@@ -237,12 +237,14 @@ class MailServer:
         return smtp
 
     def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
+        """Return the context of a new connection. A renewed `ca_file` is read; if it is missing now, the last one."""
+        if self._tls is None or self._settings.ca_file:
             try:
                 self._tls = ssl.create_default_context(cafile=self._settings.ca_file)
             except OSError as error:
-                why = f"ca_file = {self._settings.ca_file}: {error.strerror or error}"
-                raise ServerUnreachable(self._where, f"cannot be used ({why})") from error
+                if self._tls is None:
+                    why = f"ca_file = {self._settings.ca_file}: {error.strerror or error}"
+                    raise ServerUnreachable(self._where, f"cannot be used ({why})") from error
         return self._tls
 
     def _answer(
