@@ -70,6 +70,7 @@ class Backlog:
             "ids": array([group.id_list for group in confirmed]),
             "places": array([f"{place}," * (group.count - 1) + str(place) for place, group in enumerate(confirmed, 1)]),
             "publish_ats": text_array([group.publish_at for group in confirmed]),
+            "grace": self._grace,
             "far_out": self._far_out,
         }
         self._database.run("far_out", parameters)

@@ -51,7 +51,7 @@ class Refills:
     def lost(self, queue: str, missed_at: float, cut_at: float) -> None:
         """Note that a queue was missing at a time and is there from `cut_at` on: its due tasks need new hints."""
         with self._lock:
-            self._lost[queue] = missed_at, cut_at
+            self._lost[queue] = max((cut_at, missed_at), self._lost.get(queue, (cut_at, missed_at)))
 
     def emptied(self, queue: str, after: str, older_than_seconds: float) -> None:
         """Note that a queue lacks hints that are older. Its refill begins behind `after`."""
@@ -67,14 +67,22 @@ class Refills:
     def step(self) -> bool:
         """Do a bounded piece of one refill. Return whether more should follow at once. Raises StoreUnavailable."""
         with self._lock:
-            for queue, times in self._lost.items():
-                self._refills[queue] = _Refill(*times)
-            self._lost.clear()
+            lost, self._lost = self._lost, {}
+        for queue, (cut_at, missed_at) in lost.items():
+            self._begin(queue, missed_at, cut_at)
         for queue, refill in list(self._refills.items()):
             if self._may_go_on(queue, refill):
                 self._change_batch(queue, refill)
                 return bool(self._refills)
         return False
+
+    def _begin(self, queue: str, missed_at: float, cut_at: float) -> None:
+        """Begin a refill, unless one here covers it already: a keeper finds an earlier one that a process has left."""
+        present = self._refills.get(queue)
+        if present is None:
+            self._refills[queue] = _Refill(missed_at, cut_at)
+        elif present.most_barren is not None or present.cut_at < cut_at:
+            self._refills[queue] = _Refill(max(missed_at, present.missed_at), max(cut_at, present.cut_at))
 
     def _may_go_on(self, queue: str, refill: _Refill) -> bool:
         """Take or keep the refill. Return whether this process has it."""

@@ -44,7 +44,8 @@ def finish(process: Refills) -> None:
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.execute("DELETE FROM settings WHERE name LIKE 'refill %'")  # the refill of another test would cover the loss
     monkeypatch.setattr(refill, "BATCH", 2)
     monkeypatch.setattr(refill, "_ASK_SECONDS", 0.0)
     monkeypatch.setattr(refill, "_KEEP_SECONDS", 0.0)
@@ -69,6 +70,31 @@ def test_a_refill_leaves_out_what_was_published_since_the_loss(world: World) -> 
     published(world, 2)
     finish(process)
     assert publish(world) == 3
+
+
+def test_a_refill_finds_hints_that_were_confirmed_before_the_loss_and_put_off_after_it(world: World) -> None:
+    task_ids, process, now = world.submit(3), refills(world, "p"), time.monotonic()
+    world.execute("UPDATE backlog SET publish_at = publish_at - interval '2 s'")
+    dues = world.store.backlog.due(task_ids)
+    process.lost(QUEUE, now - 1.0, now - 1.0)
+    world.store.backlog.far_out(confirmed(dues))
+    finish(process)
+    assert publish(world) == 3
+
+
+def test_a_refill_that_a_dead_process_left_hides_no_later_loss(world: World) -> None:
+    now, process = time.monotonic(), refills(world, "p")
+    published(world, 3)
+    note_loss(process, missed_seconds=0.0)
+    process.lost(QUEUE, now, now)
+    finish(process)
+    assert publish(world) == 3
+    published(world, 2)
+    note_loss(process, missed_seconds=0.0)
+    assert process.step()
+    process.lost(QUEUE, now, now)
+    finish(process)
+    assert publish(world) == 5
 
 
 def test_a_queue_that_is_lost_again_is_refilled_again(world: World) -> None:

@@ -318,7 +318,8 @@ MUTATIONS = [
         " SKIP LOCKED",
         (" FOR UPDATE SKIP LOCKED", ""),
         ("now() + %(far_out)s * interval '1 s'", "waiting.publish_at + 0 * %(far_out)s * interval '1 s'"),
-        (", published_at = now()", ""),
+        ("coalesce(waiting.published_at, waiting.publish_at - %(grace)s", "coalesce(now(), now() - %(grace)s"),
+        ("coalesce(waiting.published_at, waiting.publish_at - ", "coalesce(waiting.publish_at - "),
         (", publishes = 0", ""),
     ),
     *_of(

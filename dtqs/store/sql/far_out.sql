@@ -1,5 +1,7 @@
 -- A publisher, after the broker's confirm: publish these rows again only after a long time. It changes only rows whose
 -- publish_at is still the value that this publisher wrote. The tasks of a commit share it: places says which it is.
+-- The confirm is older than this statement, by some seconds in the API: a queue may have been lost since. So the time
+-- of the publish is when a relay took the row, or else when it was inserted, `grace` before publish_at.
 WITH locked AS MATERIALIZED (
     SELECT task_id, publish_at
     FROM backlog
@@ -8,7 +10,13 @@ WITH locked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE backlog waiting
-SET publish_at = now() + %(far_out)s * interval '1 s', published_at = now(), publishes = 0
+SET
+    publish_at = now() + %(far_out)s * interval '1 s',
+    published_at = least(
+        now(),
+        coalesce(waiting.published_at, waiting.publish_at - %(grace)s * interval '1 s')
+    ),
+    publishes = 0
 WHERE waiting.task_id = ANY (ARRAY(
     SELECT locked.task_id
     FROM locked
