@@ -116,6 +116,7 @@ def test_a_failed_fork_is_reported_as_busy_and_leaves_no_open_file(monkeypatch: 
     def refuse() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
+    gevent.sleep(0)  # gevent opens its loop
     one, before = made(), os.listdir("/proc/self/fd")
     monkeypatch.setitem(monkey.saved.setdefault("os", {}), "fork", refuse)  # root has no process limit
     with pytest.raises(ExaminerBusy, match="started"):
