@@ -70,7 +70,8 @@ class Files(FileSpace):
 class AlarmLimits:
     """The limits of one attempt: SIGALRM interrupts it at its time limit, as a worker does. None means no limit.
 
-    The kernel sends SIGXCPU at `cpu_until`, the end of its processor time. Only the main thread can take it.
+    The kernel sends SIGXCPU at `cpu_until`, the end of its processor time. It interrupts an attempt in the main thread.
+    In another thread no handler can be set, so it ends the process.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -84,9 +85,7 @@ class AlarmLimits:
         self._restore: list[Callable[[], object]] = []
 
     def arm(self, task_id: str, limit_seconds: float) -> None:
-        if self.cpu_until < math.inf:
-            if not self._takes_signals:
-                raise ValueError("attempt_cpu_seconds works only in the main thread; call run() there")
+        if self.cpu_until < math.inf and self._takes_signals:
             self._handle(signal.SIGXCPU, Reason.CPU_LIMIT)
         if self._seconds is not None:
             self._handle(signal.SIGALRM, Reason.TIME_LIMIT)

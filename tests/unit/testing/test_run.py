@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,18 @@ def test_the_end_of_its_processor_time_interrupts() -> None:
     done = run(Spinner, {}, settings={"attempt_cpu_seconds": 1})
     assert (done.settled, done.stored_error["type"], type(done.error)) == ("retry", "CpuTimeSpent", CpuTimeSpent)
     assert signal.getsignal(signal.SIGXCPU) is before
+
+
+def test_an_attempt_in_another_thread_may_have_a_limit_of_processor_time() -> None:
+    class Idle(Processor[Nothing, ProcessorSettings]):
+        name, payload_model, settings_model = "idle", Nothing, ProcessorSettings
+
+        def run(self, payload: Nothing, context: Context) -> Json:
+            return "done"
+
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(run, Idle, {}, settings={"attempt_cpu_seconds": 1000}).result(20)
+    assert done.result == "done"
 
 
 def test_a_function_that_no_worker_can_call_is_refused() -> None:
