@@ -5,8 +5,8 @@ import threading
 from weakref import WeakSet
 
 logger = logging.getLogger(__name__)
-_OWN = frozenset({"MainThread", "beat", "broker", "goodbye", "limits", "resolver", "smpp", "traces"})
-"""The threads of DTQS itself."""
+_OWN = frozenset({"MainThread", "beat", "broker", "dtqs submits", "goodbye", "limits", "resolver", "smpp", "traces"})
+"""The threads of DTQS itself, and of a client that a processor keeps."""
 _NAMED = 10
 
 

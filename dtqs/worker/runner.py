@@ -28,6 +28,7 @@ from dtqs.json_value import json_text
 from dtqs.processors.base import Context, Permit, Processor, Reporter
 from dtqs.processors.catalog import Catalog
 from dtqs.processors.validation import reader
+from dtqs.repeated_line import RepeatedLines
 from dtqs.settlement import Kind, RetryPolicy, Settlement, decide, describe, error_json
 from dtqs.task import DELAY_SECONDS_LIMIT, Claimed, Effect
 from dtqs.uuid7 import made_at
@@ -37,9 +38,11 @@ from dtqs.worker.groups import settling
 from dtqs.worker.limits import Interrupted, Reason
 
 logger = logging.getLogger(__name__)
-_UNFIT_SECONDS, _DEPLOY_SECONDS = 10.0, 3600.0
-"""During a deploy, an old worker may claim a task that a new API has accepted: it comes back until a new one has it.
-A task that was submitted longer ago spends its retries, and then fails in words."""
+_UNFIT_SECONDS, _MOST_UNFIT_SECONDS, _DEPLOY_SECONDS = 10.0, 60.0, 3600.0
+"""During a deploy, an old worker may claim a task that a new API has accepted: it comes back until a new one has it,
+less and less often, since others may wait behind 100,000 such tasks. A task that was submitted longer ago spends its
+retries, and then fails in words.
+"""
 
 
 class Limiter(Protocol):
@@ -83,7 +86,7 @@ class Runner:
     ) -> None:
         """Make a runner. Without `permit`, uploads have no owner: only tests of a processor do this."""
         self._files, self._reporter, self._limits, self._retry, self._permit = files, reporter, limits, retry, permit
-        self._pid = os.getpid()
+        self._pid, self._unfit_lines = os.getpid(), RepeatedLines(logger)
         self._kept: list[int] = []
         self._reached: Settlement | None = None
         """The settlement of the present attempt, once its code has ended. A later interrupt does not change it."""
@@ -130,7 +133,7 @@ class Runner:
             try:
                 payload = kind.validate(task.payload)
             except ValidationError as error:
-                raise _unfit(task, error) from error
+                raise _unfit(task, error, self._unfit_lines) from error
             self._reached = Settlement(
                 task.task_id, Kind.COMPLETED, json_text("the result", kind.run(payload, context)), 0.0, context.outputs
             )
@@ -196,16 +199,18 @@ class Runner:
         )
 
 
-def _unfit(task: Claimed, error: ValidationError) -> DtqsError:
+def _unfit(task: Claimed, error: ValidationError, lines: RepeatedLines) -> DtqsError:
     """Return the error of a payload that another version of the processor has accepted."""
     found = error.errors(include_url=False, include_input=False)
     words = (
         f"the payload does not fit this worker's version of {task.task_type}, but another version accepted it: {found}"
     )
-    if time.time() - made_at(task.task_id) > _DEPLOY_SECONDS:
+    age_seconds = time.time() - made_at(task.task_id)
+    if age_seconds > _DEPLOY_SECONDS:
         return TransientError(words, retry_after_seconds=_UNFIT_SECONDS)
-    logger.warning("payload of another version put off", extra={"reason": words, **naming.of_task(task)})
-    return Postponed(_UNFIT_SECONDS, words)
+    fields = {"reason": words, **naming.of_task(task)}
+    lines.tell(logging.WARNING, "payload of another version put off", kind=task.task_type, **fields)
+    return Postponed(min(_MOST_UNFIT_SECONDS, max(_UNFIT_SECONDS, age_seconds / 4)), words)
 
 
 def _interruption(reason: Reason, limit_seconds: float, bounds: AttemptBounds | None) -> DtqsError:

@@ -97,6 +97,26 @@ def test_a_payload_of_another_version_waits_for_a_worker_of_that_version(attempt
     assert "does not fit this worker's version of dated" in (old.value or "")
 
 
+def test_payloads_of_another_version_come_back_less_often_and_fill_no_log(
+    attempt: Attempt, caplog: pytest.LogCaptureFixture
+) -> None:
+    @processor("dated", payload=Dated)
+    def dated(payload: Dated, context: Context) -> Json:
+        return payload.at.year
+
+    runner = Runner(
+        catalog(dated), attempt.space, attempt.reports, AttemptLimits(Scoreboard(1).slot(0), 5.0), RetrySection()
+    )
+    ages = [-60, 0, 120, 1800, *[0] * 40]
+    delays = [
+        runner.attempt(Claimed(first_uuid7(time.time() - age), "dated", "{}", 1, 5, None, True), True).delay_seconds
+        for age in ages
+    ]
+    assert delays[:4] == pytest.approx([10, 10, 30, 60], abs=2)
+    lines = [record for record in caplog.records if record.getMessage() == "payload of another version put off"]
+    assert 0 < len(lines) < 20
+
+
 @pytest.mark.parametrize(
     ("leaves", "kind", "delay", "words"),
     [
