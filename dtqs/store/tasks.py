@@ -34,10 +34,9 @@ class IdempotencyKey:
     hours: float
     content_hash: bytes = b""
 
-    def is_of(self, stored: bytes) -> bool:
+    def is_of(self, body_hash: bytes, content_hash: bytes | None) -> bool:
         """Tell whether the body of the key's first submit, by its stored hashes, is this one."""
-        content = bytes(stored[len(self.body_hash) :])
-        return stored[: len(self.body_hash)] == self.body_hash or (content != b"" and content == self.content_hash)
+        return body_hash == self.body_hash or (bool(content_hash) and content_hash == self.content_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,8 @@ class Tasks:
         parameters = {
             "api_key_id": key.api_key_id,
             "key": key.key,
-            "body_hash": key.body_hash + key.content_hash,
+            "body_hash": key.body_hash,
+            "content_hash": key.content_hash,
             "ids": array(ids),
             "hours": key.hours,
         }
@@ -116,8 +116,8 @@ class Tasks:
             run("wait_for_earlier")
             if not found:  # it expired between the two statements
                 raise StoreUnavailable("the idempotency key has just expired")
-            body_hash, first_ids = found[0]
-            if not key.is_of(body_hash):
+            body_hash, content_hash, first_ids = found[0]
+            if not key.is_of(body_hash, content_hash):
                 raise Conflict("this Idempotency-Key was used with another body")
             # an earlier try of this call, whose reply was lost, has stored these tasks
             return list(first_ids), stored if list(first_ids) == ids else []
@@ -136,7 +136,7 @@ class Tasks:
     def earlier_ids(self, key: IdempotencyKey) -> list[str] | None:
         """Return the tasks of an earlier submit with this key and body, or None. Raises StoreUnavailable."""
         rows = self._database.run("read_key", {"api_key_id": key.api_key_id, "key": key.key, "hours": key.hours})
-        return list(rows[0][1]) if rows and key.is_of(rows[0][0]) else None
+        return list(rows[0][2]) if rows and key.is_of(rows[0][0], rows[0][1]) else None
 
     def cancel(self, task_ids: Sequence[str]) -> list[Cancelled]:
         """Cancel tasks that have no outcome: pending ones end, running ones get a request. Other tasks are left out.

@@ -298,3 +298,19 @@ def test_a_submit_under_a_key_is_the_same_if_only_the_ids_of_its_uploads_differ(
         with pytest.raises(Conflict):
             world.store.tasks.insert_once([new_task()], other)
         assert world.store.tasks.earlier_ids(other) is None
+
+
+def test_the_key_of_a_body_with_uploads_fits_code_of_before(world: World) -> None:
+    def named(body: bytes, content: bytes) -> IdempotencyKey:
+        return IdempotencyKey(OWNER, "k", body * 32, 24.0, content * 32)
+
+    for old, new in ((b"a", b"c"), (b"b", b"d")):
+        task, key = new_task(), named(old, new)
+        assert world.store.tasks.insert_once([task], key)[0] == [task.task_id]
+        stored = world.value("SELECT body_hash FROM idempotency_keys WHERE key = 'k'")
+        assert bytes(stored) == key.body_hash, "code of before compares the whole value"
+        assert world.store.tasks.earlier_ids(named(b"e", new)) == [task.task_id]
+        world.execute("DELETE FROM idempotency_keys WHERE key = 'k'")
+    older = new_task()
+    world.store.tasks.insert_once([older], named(b"f", b""))
+    assert world.store.tasks.earlier_ids(named(b"e", b"d")) is None, "that content was of another submit"

@@ -414,6 +414,7 @@ MUTATIONS = [
         ),
     ),
     *_of("insert_key.sql", "ON CONFLICT (api_key_id, key) DO NOTHING "),
+    *_of("read_key.sql", " AND content.task_ids = first.task_ids"),
     *_of(
         "expire_key.sql",
         (" AND created_at < now() - %(hours)s * interval '1 hour'", ""),
