@@ -43,13 +43,14 @@ class Queues:
         covers a queue that was missing `missed_seconds` ago. Raises StoreUnavailable.
         """
         facts = {"queue": queue, "process_id": process_id, "cut_seconds": cut_seconds, "missed_seconds": missed_seconds}
-        ((cut, covered),) = self._database.run("take_refill", facts)
+        # no repetition inside: a worker's heartbeats wait meanwhile, and it asks again
+        ((cut, covered),) = self._database.run_once("take_refill", facts)
         return cut, bool(covered) and cut is None
 
     def keep_refill(self, queue: str, process_id: str, cut: str, ended: bool = False) -> bool:
         """Keep a refill for some seconds, or end it. False: another process has it. Raises StoreUnavailable."""
         facts = {"queue": queue, "process_id": process_id, "cut": cut, "ended": ended}
-        return bool(self._database.run("keep_refill", facts))
+        return bool(self._database.run_once("keep_refill", facts))
 
     def left_refills(self, queues: Sequence[str]) -> list[tuple[str, float]]:
         """Return (queue, age of its cut in seconds) for those of the queues whose refill was left by a dead process.

@@ -15,8 +15,8 @@ from dtqs.store.queues import Queues
 BATCH = 1000
 _MOST_BARREN = 100
 """A queue that was found empty is refilled until this many batches in a row have changed nothing."""
-_KEEP_SECONDS = 1.0
 _ASK_SECONDS = 1.0
+"""The time until a process asks again whether it has a refill."""
 
 
 @dataclass(slots=True)
@@ -89,12 +89,12 @@ class Refills:
         now = time.monotonic()
         if now < refill.next_at:
             return refill.cut is not None
+        refill.next_at = now + _ASK_SECONDS  # also after an error: a step must not wait for PostgreSQL each time
         if refill.cut is None or not self._queues.keep_refill(queue, self._process_id, refill.cut):
             ages = now - refill.cut_at, now - refill.missed_at
             refill.cut, is_covered = self._queues.take_refill(queue, self._process_id, *ages)
             if is_covered:
                 del self._refills[queue]
-        refill.next_at = now + (_ASK_SECONDS if refill.cut is None else _KEEP_SECONDS)
         return refill.cut is not None
 
     def _change_batch(self, queue: str, refill: _Refill) -> None:

@@ -4,9 +4,11 @@ import time
 
 import pytest
 
+from dtqs.errors import StoreUnavailable
 from dtqs.routes import NO_ROUTES, QUEUE
 from dtqs.store import refill
 from dtqs.store.backlog import LONG_AGO
+from dtqs.store.driver.connection import Row
 from dtqs.store.refill import Refills
 from tests.support.fix_store import World, confirmed
 
@@ -48,7 +50,6 @@ def small_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.execute("DELETE FROM settings WHERE name LIKE 'refill %'")  # the refill of another test would cover the loss
     monkeypatch.setattr(refill, "BATCH", 2)
     monkeypatch.setattr(refill, "_ASK_SECONDS", 0.0)
-    monkeypatch.setattr(refill, "_KEEP_SECONDS", 0.0)
 
 
 def test_one_of_all_processes_that_miss_a_queue_refills_it(world: World) -> None:
@@ -151,3 +152,25 @@ def test_a_refill_by_a_clock_that_was_stepped_back_since_covers_nothing(world: W
     note_loss(second)
     finish(second)
     assert publish(world) == 2
+
+
+def test_a_locked_refill_holds_up_a_process_once_a_second_and_for_one_statement(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker writes its heartbeats between two steps."""
+    published(world, 3)
+    monkeypatch.setattr(refill, "_ASK_SECONDS", 60.0)
+    process, asked = refills(world, "p"), list[str]()
+
+    def fails(name: str, *_: object) -> list[Row]:
+        asked.append(name)
+        raise StoreUnavailable("PostgreSQL: statement timeout")
+
+    note_loss(process)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store.database, "run_once", fails)
+        with pytest.raises(StoreUnavailable):
+            process.step()
+        assert not process.step()
+    assert asked == ["take_refill"]
+    assert process.has(QUEUE)
