@@ -22,7 +22,7 @@ from dtqs.processors.faults import PROBLEMS_LIMIT, payload_problems
 from dtqs.processors.function import processor_class
 from dtqs.processors.image.processor import ImageProcessor
 from dtqs.processors.sms import SmsProcessor
-from dtqs.processors.validation import takes_values, validate_as_text
+from dtqs.processors.validation import takes_values, validate_also_as_text
 from dtqs.processors.video import VideoProcessor
 from dtqs.suggestion import suggestion
 
@@ -91,7 +91,7 @@ class Catalog:
             raise Invalid(too_many[:PROBLEMS_LIMIT])
         try:
             valid = (
-                validate_as_text(processor.payload_model, payload, text)
+                validate_also_as_text(processor.payload_model, payload, text)
                 if task_type in self._textual
                 else processor.payload_model.model_validate(payload)
             )

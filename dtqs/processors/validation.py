@@ -1,10 +1,9 @@
 """Validation of payloads, from JSON text or from its decoded value.
 
-A strict model refuses text for a date, a UUID or a set in decoded values, and accepts it in JSON text. So payloads of
-models with such types are validated as text. All others are validated as values, which costs no second reading.
+A strict model refuses text for a date, a UUID or a set in decoded values, and accepts it in JSON text. So payloads with
+refused values are validated as text. Text that a field `datetime | str` takes as a value stays text.
 """
 
-import functools
 from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,22 +15,27 @@ _PLAIN = (str, int, float, bool, NoneType, Any)
 """The types of decoded JSON: for these both ways give the same result."""
 
 
-def validate_as_text(model: type[BaseModel], value: Any, text: str | None) -> BaseModel:
+def validate_also_as_text(model: type[BaseModel], value: Any, text: str | None) -> BaseModel:
     """Return the validated payload. `text` is the JSON of `value`, if the caller has it. Raises ValidationError."""
-    if text is None:
-        try:
-            text = orjson.dumps(value).decode()
-        except TypeError:  # an earlier version may have stored a value that is beyond the limits now
-            return model.model_validate(value)
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        if text is None:
+            try:
+                text = orjson.dumps(value).decode()
+            except TypeError:  # an earlier version may have stored a value that is beyond the limits now
+                text = None
+        if text is None:
+            raise
     return _read(model, text)
 
 
 def reader(model: type[BaseModel]) -> Callable[[str], BaseModel]:
     """Return a function that validates JSON text. It raises ValidationError."""
-    if not takes_values(model):
-        return functools.partial(_read, model)
     validate_value, loads = model.model_validate, orjson.loads
-    return lambda text: validate_value(loads(text))
+    if takes_values(model):
+        return lambda text: validate_value(loads(text))
+    return lambda text: validate_also_as_text(model, loads(text), text)
 
 
 def takes_values(model: type[BaseModel]) -> bool:

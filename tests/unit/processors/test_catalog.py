@@ -500,6 +500,26 @@ def test_a_payload_of_such_types_may_be_as_deep_as_any_other(rich_catalog: Catal
     assert getattr(payload, "any", None) == value
 
 
+class Either(Payload):
+    at: datetime | str
+    id: UUID | str = ""
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "12345"])
+def test_text_that_a_field_takes_as_a_value_stays_text(text: str) -> None:
+    """Processors that were written before payloads could have dates expect it."""
+
+    @processor("either", payload=Either)
+    def either(payload: Either, context: Context) -> None:
+        """Do nothing."""
+
+    kind = processor_class(either)
+    assert kind
+    given = {"at": text, "id": UUID_TEXT}
+    _, payload = Catalog([kind(NoSettings())]).validate("either", given)
+    assert payload == reader(Either)(orjson.dumps(given).decode()) == Either(at=text, id=UUID_TEXT)
+
+
 @pytest.mark.parametrize(
     ("field", "given", "words"),
     [
