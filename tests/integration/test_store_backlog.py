@@ -401,3 +401,14 @@ def test_a_task_that_was_due_long_before_its_submit_waits_from_its_submit(world:
     assert wait_of(world, past) == pytest.approx(wait_of(world, now), abs=5), "its hint is published again as usual"
     assert world.store.leases.claim(world.worker(), uuid7(), [past])[0][0].is_new
     assert world.value("SELECT due_at FROM tasks WHERE id = %s", past).isoformat()[:4] == due_at[:4]
+
+
+def test_a_hint_counts_as_published_when_the_relay_took_its_row(world: World) -> None:
+    """Its confirm may come seconds later, after the loss of the queue."""
+    task_ids, taken = world.submit(), "SELECT published_at FROM backlog"
+    for _ in range(2):  # the second publish has a longer time for its confirm
+        world.make_due(task_ids)
+        dues, _, _ = world.store.backlog.relay(LONG_AGO, 10)
+    at = world.value(taken)
+    world.store.backlog.far_out(confirmed(dues))
+    assert world.value(taken) == at
