@@ -33,7 +33,7 @@ class SharedReads:
     def __init__(self, read: Read, patience_seconds: float) -> None:
         self._read, self._patience = read, patience_seconds
         self._reading = 0
-        self._lines: OrderedDict[str, dict[AsyncResult, str]] = OrderedDict()
+        self._lines: OrderedDict[str, OrderedDict[AsyncResult, str]] = OrderedDict()
         """The wishes of each key, oldest first. The key whose turn is next comes first."""
         self._waiting = 0
 
@@ -60,7 +60,7 @@ class SharedReads:
         if self._waiting >= WAITING_LIMIT:
             raise _too_many()
         result = AsyncResult()
-        self._lines.setdefault(holder, {})[result] = task_id
+        self._lines.setdefault(holder, OrderedDict())[result] = task_id
         self._waiting += 1
         try:
             with gevent.Timeout(self._patience, _too_many()):
@@ -80,8 +80,10 @@ class SharedReads:
     def _take(self) -> tuple[AsyncResult, str]:
         """Remove the oldest wish of the next key, which comes last then."""
         holder, line = next(iter(self._lines.items()))
-        result, task_id = next(iter(line.items()))
         self._lines.move_to_end(holder)
+        # the first key of a dict, taken again and again, costs quadratic time: 0.3 s for 20,000 wishes
+        result = next(iter(line))
+        task_id = line[result]
         self._leave(holder, result)
         return result, task_id
 

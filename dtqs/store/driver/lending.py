@@ -70,7 +70,8 @@ class Lending:
         self._unreserved = places - places // _RESERVED_PART
         self._most = max(1, self._unreserved - 1)
         self._lent: dict[str, int] = {}
-        self._lines: OrderedDict[str, dict[_InLine, None]] = OrderedDict()
+        # to take the first key of a dict again and again costs quadratic time
+        self._lines: OrderedDict[str, OrderedDict[_InLine, None]] = OrderedDict()
         self.waits, self.wait_seconds = 0, 0.0
 
     @property
@@ -88,7 +89,7 @@ class Lending:
     def wait(self, borrower: str, patience_seconds: float) -> bool:
         """Wait for a place after `take` gave none. Return whether it came in time."""
         waiter, began = _InLine(), time.monotonic()
-        self._lines.setdefault(borrower, {})[waiter] = None
+        self._lines.setdefault(borrower, OrderedDict())[waiter] = None
         self.waits += 1
         try:
             waiter.woken.wait(patience_seconds)

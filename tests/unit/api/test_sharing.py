@@ -1,5 +1,6 @@
 """Reads that streams share: who reads with whom, and what an error reaches."""
 
+import time
 from collections.abc import Sequence
 
 import gevent
@@ -208,3 +209,21 @@ def test_the_streams_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     table.may_go_on.set()
     gevent.joinall(greenlets, SECONDS)
     assert [one.exception for one in greenlets] == [None] * len(greenlets)
+
+
+def test_the_wishes_of_one_key_are_taken_in_linear_time() -> None:
+    """The first key of a dict costs more with each key that was removed before it."""
+    table = Table()
+    shared = SharedReads(table.read, 60.0)
+    asked = opening(shared, *names(6_000 + READERS))
+
+    def seconds_for(count: int) -> float:
+        began = time.thread_time()
+        for _ in range(count):
+            shared._take()
+        return time.thread_time() - began
+
+    first = min(seconds_for(100) for _ in range(5))
+    seconds_for(5_000)
+    assert min(seconds_for(100) for _ in range(5)) < 3 * first
+    gevent.killall(asked, timeout=SECONDS)

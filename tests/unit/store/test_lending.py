@@ -1,5 +1,7 @@
 """Places for connections: each borrower gets some, and a long line delays nobody else's."""
 
+import time
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -118,3 +120,24 @@ def test_a_greenlet_borrows_for_the_key_of_its_request_and_a_shared_call_for_the
 
     gevent.spawn(request).join(SECONDS)
     assert seen == [PROCESS, "a", PROCESS]
+
+
+def test_a_long_line_is_served_in_linear_time() -> None:
+    """The first key of a dict costs more with each key that was removed before it."""
+    lending = Lending(1)
+    assert lending.take(PROCESS)
+    waiting = [gevent.spawn(lending.wait, "a", 60.0) for _ in range(12_000)]
+    gevent.idle()
+    assert lending.waiting == 12_000
+    lending.give_back(PROCESS)
+
+    def seconds_for(count: int) -> float:
+        began = time.thread_time()
+        for _ in range(count):
+            lending.give_back("a")
+        return time.thread_time() - began
+
+    first = min(seconds_for(100) for _ in range(5))
+    seconds_for(11_000)
+    assert min(seconds_for(100) for _ in range(5)) < 2 * first
+    gevent.killall(waiting, timeout=SECONDS)
