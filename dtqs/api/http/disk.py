@@ -3,9 +3,10 @@
 The threads are not gevent's own ones, which look up the names of hosts: a stalled disk must not stop reconnects.
 """
 
+import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gevent
 from gevent.event import AsyncResult
@@ -14,6 +15,7 @@ from gevent.threadpool import ThreadPool
 
 from dtqs.errors import FilesUnavailable
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 THREADS = 16
 _PATIENCE_SECONDS = 10.0
@@ -38,30 +40,32 @@ class FileThreads:
         self._wait_for_thread()
         running = self._begin(call, *arguments)
         try:
-            result: T = running.get()
+            value, error = running.get()
         except BaseException:
-            if not (running.ready() and running.exception is not None):
-                running.wait(_KILLED_WAIT_SECONDS)
-                if undo is not None:
-                    self._undo(running, undo)
+            running.wait(_KILLED_WAIT_SECONDS)
+            if undo is not None:
+                self._undo(running, undo)
             raise
+        if error is not None:
+            raise error
+        result: T = value
         return result
 
     def later(self, call: Callable[..., object], *arguments: object) -> None:
-        """Run a call as soon as a thread is free, however long that takes, without waiting for it."""
+        """Run a call as soon as a thread is free, however long that takes, without waiting for it. Log its error."""
         if self._free.acquire(blocking=False):
-            self._begin(call, *arguments)
+            self._begin(call, *arguments).rawlink(_note)
         else:
             gevent.spawn(self._run_later, call, *arguments)
 
     def _run_later(self, call: Callable[..., object], *arguments: object) -> None:
         self._free.acquire()
-        self._begin(call, *arguments)
+        self._begin(call, *arguments).rawlink(_note)
 
-    def _begin(self, call: Callable[..., T], *arguments: object) -> AsyncResult:
+    def _begin(self, call: Callable[..., object], *arguments: object) -> AsyncResult:
         """Run a call in a thread that was taken, and free the thread at its end."""
         self._pool = self._pool or ThreadPool(self._most)
-        running = self._pool.spawn(call, *arguments)
+        running = self._pool.spawn(_answer, call, *arguments)
         running.rawlink(self._end)
         return running
 
@@ -83,7 +87,20 @@ class FileThreads:
 
     def _undo(self, running: AsyncResult, undo: Callable[[T], object]) -> None:
         def ended(done: AsyncResult) -> None:
-            if done.successful():
-                self.later(undo, done.value)
+            if done.successful() and done.value[1] is None:
+                self.later(undo, done.value[0])
 
         running.rawlink(ended)
+
+
+def _answer(call: Callable[..., Any], *arguments: object) -> tuple[Any, Exception | None]:
+    """Run a call in a thread, and return its value or its error. gevent would print a traceback for each error."""
+    try:
+        return call(*arguments), None
+    except Exception as error:
+        return None, error
+
+
+def _note(done: AsyncResult) -> None:
+    if done.successful() and done.value[1] is not None:
+        logger.warning("a file was not closed or removed", extra={"reason": str(done.value[1])})
