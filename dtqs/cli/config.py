@@ -1,9 +1,11 @@
 """The command `config`: check and show the configuration, and print the file with every default."""
 
+import os
 import sys
 
 import click
 
+from dtqs.api.server.checking import API_VARIABLE
 from dtqs.cli.drivers import refuse_unusable_addresses
 from dtqs.cli.options import Group, configuration, json_option
 from dtqs.cli.output import print_json
@@ -28,9 +30,8 @@ def config() -> None:
 
 @config.command()
 @click.option("--schema", is_flag=True, help="Also ask the database whether this version may work on its schema.")
-@click.option("--api", is_flag=True, hidden=True, help="Also check what `dtqs api` checks at its start.")
 @json_option
-def check(schema: bool, api: bool, as_json: bool) -> None:
+def check(schema: bool, as_json: bool) -> None:
     """Check every key and print one line per mistake. The exit status is 78 if there is a mistake.
 
     \b
@@ -44,7 +45,7 @@ def check(schema: bool, api: bool, as_json: bool) -> None:
     if schema:
         doubt = schema_doubt(current.postgresql)
         warnings += [doubt] if doubt else []
-        if api and not doubt:
+        if os.environ.get(API_VARIABLE) and not doubt:
             check_api(current)
     if as_json:
         print_json({"ok": True, "path": current.path and str(current.path), "warnings": warnings})

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dtqs.api.access.secret import FILE_NAME
+from dtqs.api.server.checking import API_VARIABLE
 from dtqs.cli import main
 from dtqs.cli.starting import check_api
 from dtqs.config import Config, load
@@ -47,7 +48,8 @@ class Hosts:
     def config_check(self, host: str) -> Result:
         """Check as the API's master does before a reload."""
         self._monkeypatch.setattr(socket, "gethostname", lambda: host)
-        return CliRunner(env=self._variables(host)).invoke(main, ["config", "check", "--schema", "--api"])
+        variables = self._variables(host) | {API_VARIABLE: "1"}
+        return CliRunner(env=variables).invoke(main, ["config", "check", "--schema"])
 
     def start(self, host: str, **variables: str) -> None:
         """Start as `dtqs api` does; its processes count from then on."""

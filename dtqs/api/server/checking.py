@@ -8,6 +8,9 @@ import subprocess
 import sys
 import time
 
+API_VARIABLE = "_DTQS_CHECK_API"
+"""With it `dtqs config check --schema` also checks what `dtqs api` checks at its start. It is no option: the program on
+disk may be of an earlier version, which would refuse an unknown one, and the way back by a reload."""
 _LIMIT_SECONDS = 60.0
 _OUTPUT_BYTES = 64 << 10
 _PROBLEM_CHARACTERS = 4000
@@ -21,12 +24,13 @@ class ConfigCheck:
         self.warnings: list[str] = []
         """Known after `problem`."""
         self._until = time.monotonic() + _LIMIT_SECONDS
-        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--api", "--json"]
+        command = [sys.executable, "-P", "-m", "dtqs", "config", "check", "--schema", "--json"]
+        variables = os.environ | {API_VARIABLE: "1"}
         with contextlib.ExitStack() as opened:
             # in memory, since the disk may be full; `problem` or `abandon` closes both
             self._output, self._faults = opened.enter_context(_memory()), opened.enter_context(_memory())
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults
+                command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._faults, env=variables
             )
             opened.pop_all()
 

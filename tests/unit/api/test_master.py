@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import resource
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from gunicorn.app.base import Application
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from dtqs.api.server.checking import ConfigCheck
+from dtqs.api.server.checking import API_VARIABLE, ConfigCheck
 from dtqs.api.server.master import Master, Served
 from dtqs.api.server.service import ServiceReports
 from dtqs.config import FilesSection
@@ -252,6 +253,23 @@ def test_a_processor_that_prints_at_its_import_refuses_no_reload(
     eventually(lambda: check.is_over, 30)
     assert check.problem() is None
     assert check.warnings
+
+
+def test_a_check_asks_the_program_on_disk_for_nothing_that_an_earlier_version_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The way back may be a reload, too."""
+    started: list[list[str]] = []
+
+    def popen(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
+        assert env[API_VARIABLE]
+        started.append(command)
+        return SimpleNamespace(poll=lambda: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    ConfigCheck().abandon()
+    (command,) = started
+    assert command[3:] == ["dtqs", "config", "check", "--schema", "--json"]
 
 
 def test_a_wrong_file_is_reported_and_a_check_that_hangs_is_ended(
