@@ -27,8 +27,8 @@ from dtqs.task import OUTCOMES, Status, TaskRecord
 
 _PART_OF_CONNECTIONS = 0.8
 """The part of all connections that streams may take. A stream is not ended for a new connection."""
-_TASKS_PER_STREAM, _LEAST_TASKS = 10, 100
-"""Streams may watch as many tasks on average, and one stream may have this many in any case."""
+_TASKS_PER_STREAM, _LEAST_TASKS = 10, 10_000
+"""Streams may watch as many tasks on average, and this many in any case: they are read again in 7 s."""
 _REREADS_PER_SECOND = 1500
 """Most watched tasks that are read again each second, in 8 statements. So 4,000 streams of one task each are read in
 3 s, and 40,000 tasks in half a minute."""

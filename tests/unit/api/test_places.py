@@ -6,9 +6,11 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import falcon
+import pytest
 from falcon.testing import create_environ
 
 from dtqs.api.access.tickets import Tickets
+from dtqs.api.stream import hub as hub_module
 from dtqs.api.stream.frames import StreamFrame
 from dtqs.api.stream.hub import Hub
 from dtqs.api.stream.position import ENDED
@@ -113,6 +115,19 @@ def test_keys_share_the_places_and_take_no_more_from_one_another() -> None:
     assert not hub.admits("ada", MOST)
 
 
+@pytest.fixture
+def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let streams watch fewer tasks in any case."""
+    monkeypatch.setattr(hub_module, "_LEAST_TASKS", 100)
+
+
+def test_up_to_a_hundred_streams_may_each_watch_as_many_tasks_as_a_stream_can() -> None:
+    hub = Hub(NOTHING, 3600)
+    assert len(opened(hub, "greedy", 100, tasks=100, most=100)) == 100
+    assert not hub.admits("greedy", 101, 1)
+
+
+@pytest.mark.usefixtures("few_tasks")
 def test_a_key_whose_streams_watch_most_tasks_gives_way_to_another_key() -> None:
     hub = Hub(NOTHING, 3600)
     greedy = opened(hub, "greedy", 30, tasks=100, most=100)
@@ -126,6 +141,7 @@ def test_a_key_whose_streams_watch_most_tasks_gives_way_to_another_key() -> None
     assert not any(watcher.leaving for watcher in first)
 
 
+@pytest.mark.usefixtures("few_tasks")
 def test_ended_tasks_and_streams_make_room_for_others() -> None:
     hub = Hub(NOTHING, 3600)
     (one,) = opened(hub, "greedy", 1, tasks=100)
