@@ -315,6 +315,14 @@ def test_a_gateway_gets_the_configured_request_with_each_value_escaped_for_its_p
     assert orjson.loads(asked.body) == {"to": TO, "from": "DTQS", "text": text, "reference": context.task_id}
 
 
+def test_a_gateway_behind_a_shared_address_gets_its_own_host_and_content_type(http: Send, gateway: Gateway) -> None:
+    gateway.answers = [Answer(200, {"messages": [{"id": 4711}]})]
+    http({"text": "hi"}, headers='{"host": "sms.example", "content-type": "application/json; charset=utf-8"}')
+    (asked,) = gateway.asked
+    assert asked.headers["host"] == "sms.example"
+    assert asked.headers["content-type"] == "application/json; charset=utf-8"
+
+
 def test_forms_xml_and_urls_carry_any_text(http: Send, gateway: Gateway) -> None:
     gateway.answers = [Answer(200, b"OK: 1")] * 3
     text = 'a&b=c <"ü€'

@@ -9,7 +9,7 @@ import orjson
 from dtqs.processors.sms.exchange import NOT_TAKEN_CODES, UNSURE_CODES, Exchange, Reply
 from dtqs.processors.sms.message import AcceptedText, SmsNotTaken, SmsRefused, SmsUnsure, TextMessage, redacted
 from dtqs.processors.sms.settings import SmsSettings
-from dtqs.processors.sms.template import escape_for, fill, headers, in_header, in_url
+from dtqs.processors.sms.template import content_type_in, escape_for, fill, headers, in_header, in_url
 
 
 class Http:
@@ -28,7 +28,8 @@ class Http:
         body = b""
         if settings.method != "GET":
             body = fill(settings.body, values, escape_for(settings.content_type)).encode()
-            sent_headers["Content-Type"] = settings.content_type
+            if content_type_in(sent_headers) is None:
+                sent_headers["Content-Type"] = settings.content_type
         return self._judge(
             self._exchange.ask(
                 settings.method,

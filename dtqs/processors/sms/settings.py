@@ -31,7 +31,7 @@ _NEEDED = {
     "sink": (),
     None: (),
 }
-_OURS = frozenset({"content-type", "content-length", "transfer-encoding", "host"})
+_OURS = frozenset({"content-length", "transfer-encoding"})
 
 
 def _optional(check: Callable[[str], str]) -> AfterValidator:
@@ -64,7 +64,7 @@ def _headers(text: str) -> str:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     if found := next((name for name in names if name.lower() in _OURS), None):
-        raise ValueError(f"{found} is not allowed here: DTQS writes it; content_type sets the type of the body")
+        raise ValueError(f"{found} is not allowed here: DTQS writes it")
     return text
 
 
@@ -76,9 +76,13 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _printable(secret: SecretStr | None) -> SecretStr | None:
+def _is_printable(secret: SecretStr | None) -> bool:
     text = secret.get_secret_value() if secret else ""
-    if not (text.isascii() and text.isprintable()):
+    return text.isascii() and text.isprintable()
+
+
+def _printable(secret: SecretStr | None) -> SecretStr | None:
+    if not _is_printable(secret):
         raise ValueError("must be printable ASCII: the provider's protocol knows no other characters")
     return secret
 
@@ -194,7 +198,7 @@ class SmsSettings(ProcessorSettings):
         '{"to": "${to}", "from": "${sender}", "text": "${text}", "reference": "${id}"}',
         description="http: the body; not used with GET; continuation lines are indented",
     )
-    token: Annotated[SecretStr | None, AfterValidator(_printable)] = Field(
+    token: SecretStr | None = Field(
         None, min_length=1, description="http: value of ${token}; token_file names a file that holds it"
     )
     success_codes: tuple[Annotated[int, Field(ge=200, le=299)], ...] = Field(
@@ -248,6 +252,7 @@ class SmsSettings(ProcessorSettings):
             raise PydanticCustomError(
                 "encoding", "content_type or body names the encoding {other}; allowed: utf-8", {"other": other}
             )
+        self._check_headers()
         total = self.connect_timeout_seconds + self.request_timeout_seconds + self.wait_receipt_seconds
         if total >= self.attempt_seconds:
             raise PydanticCustomError(
@@ -256,6 +261,22 @@ class SmsSettings(ProcessorSettings):
                 {"total": f"{total:g}", "limit": f"{self.attempt_seconds:g}"},
             )
         return self
+
+    def _check_headers(self) -> None:
+        if self.provider not in ("http", None):
+            return
+        if "token" in template.names(self.headers) and not _is_printable(self.token):
+            raise PydanticCustomError("token", "token must be printable ASCII: headers allow no other characters")
+        stated = template.content_type_in(template.headers(self.headers))
+        # escaped for another kind of body, a text could add fields to the request
+        if (
+            self.method != "GET"
+            and stated
+            and template.escape_for(stated) is not template.escape_for(self.content_type)
+        ):
+            raise PydanticCustomError(
+                "content_type", "headers have a Content-Type of another kind: content_type sets the type of the body"
+            )
 
     def _check_json_body(self) -> None:
         # a placeholder outside quotes works for a number but breaks with most texts

@@ -82,6 +82,11 @@ def headers(text: str) -> dict[str, str]:
     return value
 
 
+def content_type_in(headers: Mapping[str, str]) -> str | None:
+    """Return the Content-Type among headers, or None."""
+    return next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+
+
 def in_json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)[1:-1]
 

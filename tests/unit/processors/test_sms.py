@@ -142,11 +142,14 @@ def test_a_callback_is_refused_unless_the_gateways_request_names_it(wrong: Calla
         ("timeout_seconds = 20", "an attempt only 20 s"),
         ("password = pässword", "printable ASCII"),
         ("password_file = {nul}", "printable ASCII"),
-        ("provider = http\nurl = http://g/\ntoken = schlüssel", "printable ASCII"),
+        ('provider = http\nurl = http://g/\ntoken = schlüssel\nheaders = {"X-Key": "${token}"}', "printable ASCII"),
         ('headers = {"content-type": "text/plain"}', "content_type sets the type of the body"),
         ('headers = {"X-A": "1", "Content-Length": "3"}', "Content-Length is not allowed here"),
         ('headers = {"Transfer-Encoding": "chunked"}', "Transfer-Encoding is not allowed here"),
-        ('headers = {"Host": "elsewhere"}', "Host is not allowed here"),
+        (
+            'content_type = text/xml\nheaders = {"Content-Type": "application/x-www-form-urlencoded"}',
+            "content_type sets the type of the body",
+        ),
     ],
 )
 def test_wrong_settings_are_reported_before_anything_starts(
@@ -158,6 +161,20 @@ def test_wrong_settings_are_reported_before_anything_starts(
         Catalog.load(config(keys))
     assert why in str(caught.value)
     assert not [secret for secret in ("longer than eight", "pässword", "schlüssel") if secret in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "token = schlüssel",
+        'headers = {"Host": "elsewhere"}',
+        'headers = {"content-type": "application/json; charset=utf-8"}',
+        'content_type = text/xml\nheaders = {"Content-Type": "application/soap+xml"}\nbody = <a>${text}</a>',
+        'method = GET\nheaders = {"Content-Type": "text/plain"}',
+    ],
+)
+def test_settings_of_a_gateway_that_work_are_accepted(config: Callable[[str], Config], keys: str) -> None:
+    assert "sms" in Catalog.load(config(f"provider = http\nurl = http://g/\n{keys}")).names()
 
 
 @pytest.mark.parametrize(
