@@ -60,9 +60,22 @@ function stringAt(text, begin) {
   }
 }
 
+const TOKEN = /\s|[^\s{}[\],:"]+|./y;
+
+/** Return a mark, a number, a word or one white space that begins at a place. */
+function tokenAt(text, begin) {
+  TOKEN.lastIndex = begin;
+  return TOKEN.exec(text)[0];
+}
+
 /** Indent a JSON text. Only white space changes. */
 export function indented(text) {
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
+  const tokens = [];
+  for (let at = 0; at < text.length;) {
+    const token = text[at] === '"' ? stringAt(text, at) : tokenAt(text, at);
+    at += token.length;
+    if (token.trim()) tokens.push(token);
+  }
   let made = "",
     depth = 0;
   const line = () => `\n${"  ".repeat(depth)}`;

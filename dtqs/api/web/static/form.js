@@ -345,7 +345,7 @@ export class Form {
 
   object(schema, path, name, optional, isTop = false) {
     const required = new Set(schema.required || []),
-      editors = {},
+      editors = Object.create(null), // a payload may have keys such as constructor
       shown = [],
       hidden = [];
     const isPart = (one) => ["object", "array"].includes(this.resolve(one).inner.type);
@@ -385,21 +385,22 @@ export class Form {
     const get = (given) => {
       const rest = other ? further(`${path}.*`, other.get()) : {},
         before = plain(given),
-        made = {};
+        made = [];
       // keys keep their order
       for (const key of new Set([...Object.keys(before ?? {}), ...Object.keys(rest), ...Object.keys(editors)])) {
         const value = editors[key]?.get(),
-          isTwice = value !== undefined && key in rest;
+          typed = ownField(rest, key),
+          isTwice = value !== undefined && typed !== undefined;
         if (isTwice) throw new FieldError(`${path}.*`, `${key} has a field of its own: leave it out here`);
-        const chosen = value === undefined ? rest[key] : value;
-        if (chosen !== undefined) made[key] = chosen;
+        const chosen = value === undefined ? typed : value;
+        if (chosen !== undefined) made.push([key, chosen]);
       }
-      if (!optional || Object.keys(made).length) return made;
+      if (!optional || made.length) return Object.fromEntries(made);
       return before && Object.keys(before).length ? undefined : given;
     };
     const set = (given) => {
       const value = plain(given);
-      for (const [key, editor] of Object.entries(editors)) editor.set(value?.[key]);
+      for (const [key, editor] of Object.entries(editors)) editor.set(ownField(value, key));
       if (other) {
         const rest = Object.fromEntries(Object.entries(value ?? {}).filter(([key]) => !(key in editors)));
         other.set(Object.keys(rest).length ? rest : undefined);
@@ -448,6 +449,9 @@ function keeping(editor) {
     },
   };
 }
+
+/** Return a field of its own that an object has: every object also has the fields of its prototype. */
+const ownField = (object, key) => (Object.hasOwn(object ?? {}, key) ? object[key] : undefined);
 
 /** Return the further fields of an object. Raises FieldError unless they are an object, too. */
 function further(path, value) {
