@@ -74,6 +74,8 @@ class Processor(Generic[P, S]):
     """Short and without an outside effect: may share a hint, a claim and a finish with other tasks."""
     max_retries: int | None = None
     """None: `[retry] max_retries`."""
+    yields_to_retry: ClassVar[bool] = False
+    """`max_retries` of this class holds only while `[retry] max_retries` has its default."""
     timeout_seconds: float | None = None
     """None: `[retry] timeout_seconds`."""
     retry_on_timeout: bool = True

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dtqs.config import Config, unknown_types
+from dtqs.config import Config, RetrySection, unknown_types
 from dtqs.errors import ConfigError, Invalid, NotFound
 from dtqs.processors import checks
 from dtqs.processors.base import Json, Processor
@@ -156,9 +156,14 @@ def _unknown_sections(config: Config, classes: dict[str, type[Processor[Any, Any
     return problems
 
 
+_RETRIES = RetrySection.model_fields["max_retries"].default
+
+
 def _build(found: type[Processor[Any, Any]], config: Config, problems: list[str]) -> Processor[Any, Any] | None:
     try:
         built = found(config.processor(found.name, found.settings_model))
+        if built.yields_to_retry and config.retry.max_retries != _RETRIES and built.settings.max_retries is None:
+            built.max_retries = None  # an operator has chosen a number for all types
         wrong = [*checks.processor_problems(built), *method_problems(built)]
         problems += [f"processor {found.name} ({found.__module__}): {problem}" for problem in wrong]
         return built

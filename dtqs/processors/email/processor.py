@@ -33,6 +33,7 @@ class EmailProcessor(Processor[EmailPayload, EmailSettings]):
     payload_model = EmailPayload
     settings_model = EmailSettings
     max_retries = MAX_RETRIES
+    yields_to_retry = True
     timeout_seconds = ATTEMPT_SECONDS
     examples: ClassVar[Sequence[Json]] = (
         {"to": ["Ada Lovelace <ada@example.org>"], "subject": "Hello", "text": "How are you?"},

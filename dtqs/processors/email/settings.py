@@ -31,7 +31,10 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 class EmailSettings(ProcessorSettings):
     """The mail server, the allowed senders and recipients, and the limits."""
 
-    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in five to seven hours if the mail server cannot be used")
+    max_retries: int | None = retries_field(
+        f"{MAX_RETRIES}, in five to seven hours if the mail server cannot be used, "
+        "unless [retry] max_retries is changed"
+    )
     retry_base_seconds: float = Field(
         60.0,
         ge=0,

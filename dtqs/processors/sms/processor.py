@@ -30,6 +30,7 @@ class SmsProcessor(Processor[SmsPayload, SmsSettings]):
     payload_model = SmsPayload
     settings_model = SmsSettings
     max_retries = MAX_RETRIES
+    yields_to_retry = True
     timeout_seconds = ATTEMPT_SECONDS
     examples: ClassVar[Sequence[Json]] = (
         {"to": "+4915112345678", "text": "Your parcel comes today between 2 and 3 p.m."},

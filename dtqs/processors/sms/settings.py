@@ -94,7 +94,9 @@ Url = Annotated[str, _optional(_web_url), ShownAsHost]
 class SmsSettings(ProcessorSettings):
     """Provider, senders, recipients and rates; then the keys of each provider."""
 
-    max_retries: int | None = retries_field(f"{MAX_RETRIES}, in about an hour if the provider takes no messages")
+    max_retries: int | None = retries_field(
+        f"{MAX_RETRIES}, in about an hour if the provider takes no messages, unless [retry] max_retries is changed"
+    )
     retry_base_seconds: float = Field(
         30.0,
         ge=0,

@@ -1,12 +1,15 @@
 """Retries of e-mails and SMS: they outlast a fault of hours, and a server's greylisting."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dtqs.backoff import pause_seconds
+from dtqs.config import load
 from dtqs.errors import TransientError
 from dtqs.processors.base import Processor
+from dtqs.processors.catalog import Catalog
 from dtqs.processors.email import EmailProcessor
 from dtqs.processors.email.faults import AllDeferred, MailDeferred, ServerUnreachable
 from dtqs.processors.email.payload import EmailPayload
@@ -20,6 +23,7 @@ from dtqs.processors.sms.smpp import Smpp
 from tests.support.fix_processors import Attempt
 
 HOUR = 3600.0
+CHOSEN, OWN = "[retry]\nmax_retries = 2\n", "[retry]\nmax_retries = 2\n[processor:NAME]\nmax_retries = 9\n"
 HELLO = EmailPayload.model_validate({"to": ["ada@example.net"], "subject": "s", "text": "t"})
 
 
@@ -51,6 +55,16 @@ def test_the_retries_of_an_email_take_five_to_seven_hours_and_those_of_a_message
 def test_the_settings_win_over_the_types_own_retries() -> None:
     assert (email().max_retries, email(max_retries=2).max_retries) == (20, 2)
     assert (sms().max_retries, sms(max_retries=0).max_retries) == (20, 0)
+
+
+@pytest.mark.parametrize(("text", "retries"), [("", 20), ("[retry]\nmax_retries = 5\n", 20), (CHOSEN, None), (OWN, 9)])
+@pytest.mark.parametrize("name", ["email", "sms"])
+def test_a_number_that_an_operator_has_chosen_for_all_types_holds(
+    tmp_path: Path, text: str, retries: int | None, name: str
+) -> None:
+    path = tmp_path / "dtqs.ini"
+    path.write_text(text.replace("NAME", name))
+    assert Catalog.load(load(path, {})).get(name).max_retries == retries
 
 
 def test_a_pause_is_up_to_a_quarter_longer_and_never_without_end() -> None:
