@@ -103,6 +103,8 @@ def test_a_file_over_the_limit_is_not_read(run: Run) -> None:
 def test_an_output_over_the_limit_is_refused_before_the_decode(run: Run) -> None:
     truncated = JPEG[: len(JPEG) // 2]
     with pytest.raises(PermanentError, match="output o0 would have 600 × 300 pixels; allowed are 500 each way"):
+        run(truncated, {"height": 300, "enlarge": True}, max_side_pixels=500)
+    with pytest.raises(PermanentError, match=r"payload.outputs\[0\].width: at most 500 pixels are allowed"):
         run(truncated, {"width": 600, "enlarge": True}, max_side_pixels=500)
     with pytest.raises(PermanentError, match="output o0 would have 8000 × 8000 pixels"):
         run(truncated, {"width": 8000, "height": 8000, "fit": "stretch", "enlarge": True})

@@ -19,6 +19,7 @@ from dtqs.store.workers import WorkerIdentity
 from dtqs.task import NewTask, Status
 from dtqs.uuid7 import first_uuid7, uuid7
 from tests.support.fix_store import REPORT, World, settled
+from tests.support.helpers import eventually
 
 OWNER, STRANGER = uuid7(), uuid7()
 
@@ -245,7 +246,11 @@ def test_a_page_of_large_tasks_is_shorter_and_continues_behind_its_last_one(
 
 def test_few_large_tasks_are_not_read_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
-    tasks = [world.submit(payload=f'"{"x" * size}"')[0] for size in (100, 2000, 2000, 6000, 6000, 100)]
+    tasks = list[str]()
+    for size in (100, 2000, 2000, 6000, 6000, 100):
+        tasks += world.submit(payload=f'"{"x" * size}"')
+        # ids of one millisecond have no order
+        eventually(lambda: uuid7()[:13] > tasks[-1][:13], 5, "the next millisecond")
     wanted, seen = [tasks[0], uuid7(), *tasks[1:], tasks[0], uuid7()], list[list[str]]()
     while wanted:
         found, left = world.store.reads.first(wanted)

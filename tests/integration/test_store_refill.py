@@ -17,9 +17,9 @@ def refills(world: World, process_id: str) -> Refills:
     return Refills(world.store.backlog, world.store.queues, NO_ROUTES, process_id)
 
 
-def note_loss(*processes: Refills, missed_seconds: float = 0.05) -> None:
-    """Let processes miss a queue, and declare it this long afterwards."""
-    now = time.monotonic()
+def note_loss(*processes: Refills, missed_seconds: float = 0.05, ago_seconds: float = 0.0) -> None:
+    """Let processes miss a queue, and declare it this long afterwards; both some time ago."""
+    now = time.monotonic() - ago_seconds
     for process in processes:
         process.lost(QUEUE, now - missed_seconds, now)
 
@@ -66,8 +66,9 @@ def test_one_of_all_processes_that_miss_a_queue_refills_it(world: World) -> None
 
 def test_a_refill_leaves_out_what_was_published_since_the_loss(world: World) -> None:
     published(world, 3)
+    world.execute("UPDATE backlog SET published_at = published_at - interval '1 minute'")
     process = refills(world, "p")
-    note_loss(process)
+    note_loss(process, ago_seconds=30)
     published(world, 2)
     finish(process)
     assert publish(world) == 3

@@ -21,7 +21,7 @@ def test_a_thread_that_an_attempt_leaves_behind_is_logged_once(
 ) -> None:
     threads = LeftThreads()
     threads.look(light)
-    for name in ("pump", "resolver", "dtqs submits"):
+    for name in ("pump", "resolver", "dtqs submits", "dtqs: worker default/0-worker-1"):
         threading.Thread(target=ended.wait, args=(20,), name=name, daemon=True).start()
     threads.look(light)
     threads.look(light)
