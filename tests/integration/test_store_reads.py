@@ -244,13 +244,16 @@ def test_a_page_of_large_tasks_is_shorter_and_continues_behind_its_last_one(
     assert all_pages(world, TaskFilter(tag="small"), 40) == [small[::-1]]
 
 
+def in_order(world: World, size: int) -> str:
+    """Store a task of this size. Its id is below all later ones: ids of one millisecond have no order."""
+    (task_id,) = world.submit(payload=f'"{"x" * size}"')
+    eventually(lambda: uuid7()[:13] > task_id[:13], 5, "the next millisecond")
+    return task_id
+
+
 def test_few_large_tasks_are_not_read_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "SLICE_BYTES", 5000)
-    tasks = list[str]()
-    for size in (100, 2000, 2000, 6000, 6000, 100):
-        tasks += world.submit(payload=f'"{"x" * size}"')
-        # ids of one millisecond have no order
-        eventually(lambda: uuid7()[:13] > tasks[-1][:13], 5, "the next millisecond")
+    tasks = [in_order(world, size) for size in (100, 2000, 2000, 6000, 6000, 100)]
     wanted, seen = [tasks[0], uuid7(), *tasks[1:], tasks[0], uuid7()], list[list[str]]()
     while wanted:
         found, left = world.store.reads.first(wanted)
