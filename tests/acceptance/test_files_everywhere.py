@@ -74,6 +74,7 @@ def test_the_upload_of_a_killed_process_is_deleted_by_its_api(system: Factory, b
         eventually(lambda: list(temporary.glob("*.part")), 10, "the upload has begun")
         os.kill(process, signal.SIGKILL)
         eventually(lambda: not list(temporary.glob("*.part")), 10, "the upload is deleted")
-    assert "unfinished uploads of processes that have ended are deleted: 1" in one.log("api")
+    words = "unfinished uploads of processes that have ended are deleted: 1"
+    eventually(lambda: words in one.log("api"), 10, "the log says so")
     eventually(lambda: one.client.get("/readyz").status_code == 200, 30, "a new process serves")
     assert one.client.post("/files", content=b"x").status_code == 201

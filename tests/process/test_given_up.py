@@ -22,7 +22,8 @@ def reload(system: Trial, memory_limit: str) -> None:
 def test_a_slot_that_is_given_up_is_an_alarm_with_the_last_words_until_a_reload_mends_it(trial: Try) -> None:
     system = trial({"pool:default": {"workers": 1, "memory_limit": "1G"}, "supervisor": {"restart_limit": 3}})
     with closing(SystemReader(system.store, system.config.rabbitmq, "test")) as reader:
-        assert not reader.read().alarms
+        # a worker may be ready a moment before its queue is declared
+        eventually(lambda: not reader.read().alarms, 30, "no alarm")
         reload(system, "32M")
         alarm = eventually(lambda: reader.read().alarms, 30, "an alarm")[0]
         assert alarm.startswith("default/0 on ")

@@ -21,6 +21,9 @@ from dtqs.config import FilesSection
 from dtqs.errors import AnswersFull
 from dtqs.files import FileSpace
 
+SHARED = FileThreads()
+"""Shared by all tests: threads stay, and a dump of stacks has room for a hundred."""
+
 CONTENT = b"0123456789"
 
 
@@ -33,7 +36,7 @@ def downloads(tmp_path: Path) -> tuple[Downloads, str]:
     caller = SimpleNamespace(name_space="key", owner=None)
     auth, rows = SimpleNamespace(require=lambda *_: caller), SimpleNamespace(get=lambda *_: row)
     room = ByteRoom(0, AnswersFull)
-    return Downloads(cast(Any, auth), space, cast(Any, rows), room, FileThreads()), file.file_id
+    return Downloads(cast(Any, auth), space, cast(Any, rows), room, SHARED), file.file_id
 
 
 @pytest.mark.parametrize("asked", ["bytes=2-4", "bytes=10-"])

@@ -22,6 +22,9 @@ from dtqs.errors import AnswersFull, StoreUnavailable
 from dtqs.task import NewTask, TaskRecord, task_record
 from dtqs.uuid7 import uuid7
 
+SHARED = FileThreads()
+"""Shared by all tests: threads stay, and a dump of stacks has room for a hundred."""
+
 HALF = MOST_BYTES // 2
 LARGE = b"x" * (1 << 20)
 
@@ -117,12 +120,12 @@ class Stored:
 def test_a_download_without_room_has_small_pieces() -> None:
     room = ByteRoom(1 << 20, AnswersFull)
     stored: Any = Stored()
-    pieces = Pieces(stored, 3 << 20, room.share("one"), FileThreads())
+    pieces = Pieces(stored, 3 << 20, room.share("one"), SHARED)
     next(pieces)
     assert not room.has_room("one", HALF)
     full = room.share("one")
     full.cover(HALF - (1 << 20))
-    other = Pieces(stored, 3 << 20, room.share("one"), FileThreads())
+    other = Pieces(stored, 3 << 20, room.share("one"), SHARED)
     next(other)
     assert stored.sizes == [1 << 20, SMALL_BYTES]
     for each in (pieces, other):

@@ -21,6 +21,9 @@ from dtqs.config import FilesSection
 from dtqs.errors import FilesUnavailable, StoreUnavailable
 from dtqs.files import DiskReserved, FileSpace, PendingFile
 
+SHARED = FileThreads()
+"""Shared by all tests: threads stay, and a dump of stacks has room for a hundred."""
+
 SIZE = 3 << 20
 FORM = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n%s\r\n--b--\r\n'
 
@@ -51,7 +54,7 @@ def uploads_of(section: FilesSection, threads: FileThreads | None = None) -> Upl
     caller = SimpleNamespace(name_space="key", key_id="key", ceilings=None)
     auth, rows = SimpleNamespace(require=lambda *_: caller), SimpleNamespace(insert=lambda *_: None)
     links = Links("", None)
-    return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), links, section, threads or FileThreads())
+    return Uploads(cast(Any, auth), FileSpace(section), cast(Any, rows), links, section, threads or SHARED)
 
 
 def incoming(uploads: Uploads, kind: str) -> tuple[Incoming, falcon.Request]:
