@@ -229,8 +229,10 @@ def test_the_request_for_stacks_is_answered_after_a_task_has_taken_its_signal(
     state = ProcessState(offer)
     signal.signal(signal.SIGUSR2, left)
     state.restore(light)
+    assert place.read_text() == ""
     os.kill(os.getpid(), signal.SIGUSR2)
-    assert "test_the_request_for_stacks" in place.read_text()
+    # not the name of this test: the dump ends after a hundred threads, and other tests may have left as many
+    assert "(most recent call first)" in place.read_text()
 
 
 @pytest.mark.parametrize("number", _COMMON)
